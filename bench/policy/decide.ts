@@ -1,0 +1,118 @@
+/**
+ * What a decision costs against the number of rules and prefixes, and what compiling costs. `--json` prints the figures as JSON,
+ * `--quick` takes a tenth of the rounds.
+ */
+import { compile } from '../../policy/compile.ts';
+import { decide } from '../../policy/decide.ts';
+import type { Image } from '../../policy/image.ts';
+import { atomOf } from '../../policy/lookup.ts';
+import { type Size, scatteredPrefixes, sceneOf } from './scenes.ts';
+
+const ROUNDS = 5;
+const DECISIONS = process.argv.includes('--quick') ? 100_000 : 1_000_000;
+
+interface Figures {
+  readonly scene: string;
+  readonly prefixes: number;
+  readonly rules: number;
+  readonly applications: number;
+  readonly lookupNs: number;
+  readonly decisionNs: number;
+  readonly requestNs: number | null;
+  readonly compileMs: number;
+  readonly imageMb: number;
+  readonly atoms: number;
+}
+
+const SCENES: readonly (readonly [string, Size])[] = [
+  ...[1, 10, 100, 1_000, 10_000].map((rules): [string, Size] => ['rules by source', { prefixes: 100_000, rules, applications: 1 }]),
+  ...[1, 10, 100, 1_000, 10_000].map((rules): [string, Size] => ['rules by path', { prefixes: 1_000, rules, applications: 1, http: true }]),
+  ...[10, 100, 1_000, 10_000, 100_000].map((prefixes): [string, Size] => ['prefixes', { prefixes, rules: 1_000, applications: 10 }]),
+  ['whole', { prefixes: 100_000, rules: 10_000, applications: 1_000, guardrails: 50 }],
+  ['one segment', { prefixes: 100_000, rules: 10_000, applications: 1_000, segments: 1 }],
+];
+
+/** Sources inside the document's prefixes and beside them, in an order that no cache guesses. */
+function sourcesOf(count: number): Uint32Array {
+  const prefixes = scatteredPrefixes(count);
+  const words = new Uint32Array(65_536 * 4);
+  for (let i = 0; i < words.length; i += 4) {
+    const at = Math.imul(i >>> 2, 0x9e3779b1) >>> 0;
+    words.set(prefixes[at % prefixes.length]!.words, i);
+    words[i + 3]! += at & 7;
+  }
+  return words;
+}
+
+function nanoseconds(run: () => number): number {
+  let best = Number.POSITIVE_INFINITY;
+  let kept = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const start = process.hrtime.bigint();
+    kept += run();
+    best = Math.min(best, Number(process.hrtime.bigint() - start) / DECISIONS);
+  }
+  // The sum is used, so that nothing is optimised away.
+  if (Number.isNaN(kept)) throw new Error('no decisions');
+  return Math.round(best);
+}
+
+function measure(scene: string, size: Size): Figures {
+  const document = sceneOf(size);
+  const start = performance.now();
+  const image = compile(document);
+  const compileMs = Math.round(performance.now() - start);
+  const sources = sourcesOf(size.prefixes);
+  const atomAt = (i: number) => {
+    const at = (i & 0xffff) * 4;
+    return atomOf(image, sources[at]!, sources[at + 1]!, sources[at + 2]!, sources[at + 3]!);
+  };
+  const lookupNs = nanoseconds(() => {
+    let sum = 0;
+    for (let i = 0; i < DECISIONS; i++) sum += atomAt(i);
+    return sum;
+  });
+  const decisionNs = nanoseconds(() => {
+    let sum = 0;
+    for (let i = 0; i < DECISIONS; i++) sum += decide(image, i % image.vipCount, atomAt(i), 2, null);
+    return sum;
+  });
+  return {
+    scene,
+    prefixes: size.prefixes,
+    rules: size.rules,
+    applications: size.applications,
+    lookupNs,
+    decisionNs,
+    requestNs: size.http ? requestNanoseconds(image, size.rules, atomAt) : null,
+    compileMs,
+    imageMb: Math.round(image.buffer.byteLength / 1e5) / 10,
+    atoms: image.atomCount,
+  };
+}
+
+/** Requests for a thousand of the paths that rules name, and for one that none names. */
+function requestNanoseconds(image: Image, rules: number, atomAt: (i: number) => number): number {
+  const step = Math.max(1, Math.floor(rules / 1_000));
+  const requests = Array.from({ length: 1_000 }, (_, i) => ({
+    method: 'GET',
+    host: 'shop.example',
+    path: `/service-${(i * step) % rules}/cart`,
+  }));
+  requests.push({ method: 'GET', host: 'shop.example', path: '/elsewhere' });
+  return nanoseconds(() => {
+    let sum = 0;
+    for (let i = 0; i < DECISIONS; i++) sum += decide(image, 0, atomAt(i), 2, requests[i % requests.length]!);
+    return sum;
+  });
+}
+
+// A first pass warms the compiler up on all shapes, so that the scenes measured first don't pay for it.
+for (const [scene, size] of SCENES.slice(3, 8)) measure(scene, size);
+const figures = SCENES.map(([scene, size]) => measure(scene, size));
+const peakMb = Math.round(process.resourceUsage().maxRSS / 1024);
+if (process.argv.includes('--json')) console.log(JSON.stringify({ decisions: DECISIONS, peakMb, figures }, null, 2));
+else {
+  console.table(figures);
+  console.log(`peak memory of the whole run: ${peakMb} MB`);
+}

@@ -1,0 +1,20 @@
+/** The figures that Bulkhead is to reach. All are upper bounds. */
+export type Target =
+  /** Cost of Bulkhead against the better of HAProxy and nginx. */
+  | { readonly key: string; readonly kind: 'ratio-to-better'; readonly most: number }
+  /** One series of a measure against its baseline. */
+  | { readonly key: string; readonly kind: 'ratio-to-baseline'; readonly series: string; readonly most: number }
+  /** The figure itself, in the measure's unit. */
+  | { readonly key: string; readonly kind: 'value'; readonly most: number };
+
+export const TARGETS: readonly Target[] = [
+  { key: 'http-autocannon', kind: 'ratio-to-better', most: 1.1 },
+  { key: 'http-wrk', kind: 'ratio-to-better', most: 1.1 },
+  { key: 'bulk', kind: 'ratio-to-better', most: 0.9 },
+  { key: 'pingpong', kind: 'ratio-to-better', most: 1.15 },
+  { key: 'connect', kind: 'ratio-to-better', most: 1.4 },
+  { key: 'memory-10000', kind: 'value', most: 16 },
+  { key: 'rules-http', kind: 'ratio-to-baseline', series: '10,000 rules, 100,000 prefixes', most: 1.05 },
+  { key: 'rules-connect', kind: 'ratio-to-baseline', series: '10,000 rules, 100,000 prefixes', most: 1.05 },
+  { key: 'workers-bulkhead', kind: 'ratio-to-baseline', series: '2 workers', most: 1.1 },
+];

@@ -1,0 +1,238 @@
+/**
+ * The document: what a file says once it has been parsed, checked and given its defaults. Everything is resolved to the units that
+ * the code works in (milliseconds, bytes, numeric addresses); every name is known to exist. A document is never changed.
+ */
+import type { Address, Prefix } from './address.ts';
+import type { ProtocolSet } from './protocols.ts';
+
+/** Where something stands in the text that people wrote. Line and column count from 1. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** Something wrong (or doubtful) in a file. An `error` refuses the file; a `warning` doesn't. */
+export interface Problem {
+  /** Stable, kebab-case: `unknown-key`, `wrong-type`, `dangling-name`, `duplicate-key`, `outside-lane`, … */
+  readonly code: string;
+  readonly severity: 'error' | 'warning';
+  /** Key path as a JSON pointer: `/applications/shop/rules/0/from`. */
+  readonly path: string;
+  readonly place: Place | null;
+  /** What is wrong, and what to do about it: one or two sentences for the person who wrote the file. */
+  readonly message: string;
+  /** The nearest right spelling, where there is one. */
+  readonly suggestion?: string;
+}
+
+/** A socket address that something listens on or dials. */
+export type Endpoint =
+  | { readonly kind: 'tcp'; readonly address: Address; readonly port: number; readonly text: string }
+  | { readonly kind: 'unix'; readonly path: string; readonly text: string };
+
+export interface Document {
+  readonly version: 1;
+  readonly process: ProcessSettings;
+  readonly networks: Networks;
+  readonly segments: readonly Segment[];
+  readonly pools: readonly Pool[];
+  readonly applications: readonly Application[];
+  readonly guardrails: readonly Rule[];
+  readonly baseline: readonly Rule[];
+  readonly tests: readonly FlowTest[];
+  /** The same document as plain data with the keys that people write, defaults not filled in: for the API and for printing. */
+  readonly source: unknown;
+}
+
+/** Read once at start; a reload that changes it says that a restart is needed. */
+export interface ProcessSettings {
+  readonly node: string;
+  /** How many threads carry traffic (`auto` is resolved to the number of cores). */
+  readonly workers: number;
+  /** null where `admin: off`. */
+  readonly admin: Endpoint | null;
+  /** Folder for journal and versions; null where `state: off`. */
+  readonly state: string | null;
+  readonly journal: { readonly sizeBytes: number; readonly segmentBytes: number };
+  readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent' };
+  /** Connections open at once, over all applications. */
+  readonly connections: number;
+}
+
+/** The three lanes. An empty lane allows nothing. */
+export interface Networks {
+  readonly inbound: readonly Prefix[];
+  readonly outbound: readonly Prefix[];
+  readonly cluster: readonly Prefix[];
+}
+
+export interface Segment {
+  readonly name: string;
+  readonly addresses: readonly Prefix[];
+  /** Pools whose servers' addresses belong to the segment. */
+  readonly pools: readonly string[];
+  /** Other segments, all of whose members belong. */
+  readonly segments: readonly string[];
+  /** What is taken away again. */
+  readonly except: readonly SourceTerm[];
+  readonly place: Place;
+}
+
+/** One entry of `from` or `except`. */
+export type SourceTerm =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'segment'; readonly name: string }
+  /** A pool named where a segment may be: its servers' addresses. */
+  | { readonly kind: 'pool'; readonly name: string }
+  | { readonly kind: 'prefix'; readonly prefix: Prefix };
+
+export type Balance = 'round-robin' | 'least-connections' | 'random-two' | 'source-hash' | 'maglev';
+
+export interface Pool {
+  readonly name: string;
+  readonly balance: Balance;
+  readonly servers: readonly Server[];
+  readonly health: HealthCheck | null;
+  readonly ejection: Ejection | null;
+  readonly retries: Retries;
+  /** Kept-alive connections to one server that a worker holds when idle, and for how long. */
+  readonly idleConnections: number;
+  readonly idleTimeoutMs: number;
+  readonly place: Place;
+}
+
+export interface Server {
+  readonly endpoint: Endpoint;
+  /** 0 to 256; 0 takes no new flows. */
+  readonly weight: number;
+  /** `drain: true`: takes no new flows, keeps the ones it has. */
+  readonly drain: boolean;
+  readonly place: Place;
+}
+
+export interface HealthCheck {
+  readonly type: 'tcp' | 'http';
+  /** For http: request target, Host field and the status codes that count as well (ranges, both ends included). */
+  readonly path: string;
+  readonly host: string | null;
+  readonly expect: readonly (readonly [number, number])[];
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Successes in a row until up, failures in a row until down. */
+  readonly rise: number;
+  readonly fall: number;
+}
+
+/** Passive: a server that fails this many times in a row takes no new flows for a while. */
+export interface Ejection {
+  readonly failures: number;
+  readonly forMs: number;
+}
+
+export interface Retries {
+  /** Further servers tried after a failed dial. */
+  readonly attempts: number;
+  /** Share of dials (0 to 1) that may be retries, over a sliding window; a small number is always allowed. */
+  readonly budget: number;
+}
+
+export type Mode = 'http' | 'tcp';
+
+export interface Application {
+  readonly name: string;
+  readonly vips: readonly Vip[];
+  readonly mode: Mode;
+  readonly pool: string;
+  readonly enforcement: 'enforce' | 'observe';
+  readonly rules: readonly Rule[];
+  readonly timeouts: Timeouts;
+  readonly limits: Limits;
+  readonly place: Place;
+}
+
+/** One listening address. A port range in the file becomes one VIP a port. */
+export interface Vip {
+  readonly endpoint: Endpoint;
+  readonly place: Place;
+}
+
+/** All in milliseconds; null means without bound. */
+export interface Timeouts {
+  /** Dialling one server. */
+  readonly connect: number;
+  /** No byte either way: a TCP flow, or an upgraded one. */
+  readonly idle: number;
+  /** The whole life of a TCP flow or an upgraded one. */
+  readonly total: number | null;
+  /** One side has ended, the other hasn't: how long it may take. */
+  readonly halfClosed: number;
+  /** Waiting for the first bytes that tell a protocol. */
+  readonly detect: number;
+  /** http: from the first byte of a request head to its end. */
+  readonly requestHead: number;
+  /** http: between two reads of a request body. */
+  readonly requestBody: number;
+  /** http: from the end of a request to the first byte of its response, and between two reads of a response. */
+  readonly response: number;
+  /** http: an idle client connection between requests. */
+  readonly keepAlive: number;
+}
+
+export interface Limits {
+  /** Connections of this application at once; null: only the process-wide cap. */
+  readonly connections: number | null;
+  /** Connections of this application from one source address at once. */
+  readonly connectionsPerSource: number | null;
+  /** http: bytes of a request or response head, its number of fields, bytes of a request target. */
+  readonly headBytes: number;
+  readonly headFields: number;
+  readonly targetBytes: number;
+}
+
+export type Action = 'allow' | 'deny' | 'pass';
+
+export interface Rule {
+  readonly name: string;
+  readonly action: Action;
+  /** Absent in the file: any source. */
+  readonly from: readonly SourceTerm[];
+  readonly except: readonly SourceTerm[];
+  /** Port ranges of the VIP, both ends included; null: every port. */
+  readonly ports: readonly (readonly [number, number])[] | null;
+  /** null: every protocol. */
+  readonly protocols: ProtocolSet | null;
+  readonly http: HttpMatch | null;
+  readonly place: Place;
+}
+
+/** What a request must be. An absent (null) part matches everything; within a part any entry may match. */
+export interface HttpMatch {
+  /** Upper case as on the wire: methods are case-sensitive (RFC 9110 §9.1). */
+  readonly methods: readonly string[] | null;
+  /** Lower case, without port; `*.example.com` matches every name below example.com. */
+  readonly hosts: readonly string[] | null;
+  /** Matched against the normalised path; `*` at the end matches any rest, and `/admin/*` matches `/admin` and `/admin/` too. */
+  readonly paths: readonly string[] | null;
+}
+
+/** A flow with what is expected of it. */
+export interface FlowTest {
+  readonly flow: FlowQuestion;
+  readonly expect: 'allow' | 'deny';
+  /** The name of the deciding rule, `default` for none; null: not asserted. */
+  readonly by: string | null;
+  readonly place: Place;
+}
+
+/** A flow as people describe one, in a test, a batch line, or on the command line. */
+export interface FlowQuestion {
+  readonly from: Address;
+  /** A VIP: address and port, or unix socket. */
+  readonly to: Endpoint;
+  /** 0: not said. */
+  readonly protocols: ProtocolSet;
+  readonly method: string | null;
+  readonly host: string | null;
+  readonly path: string | null;
+}

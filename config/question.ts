@@ -1,0 +1,64 @@
+/** Flows as people describe them: in the file's tests, on a line of a batch, on the command line. */
+import type * as z from 'zod';
+import type { FlowQuestion } from './document.ts';
+import { shown } from './problem.ts';
+import type { Protocol } from './protocols.ts';
+import { HTTP, protocolBit } from './protocols.ts';
+import { flowShape, noteOf } from './schema.ts';
+import { nearest } from './spelling.ts';
+
+export type QuestionReading = { readonly ok: true; readonly question: FlowQuestion } | { readonly ok: false; readonly message: string };
+
+/** Protocols whose flows are made of requests. */
+const CARRY_REQUESTS: ReadonlySet<Protocol> = new Set(['http', 'h2', 'websocket', 'grpc']);
+
+/** Reads the fields of a test without `expect` and `by` (from, to, protocol, method, host, path), from whatever JSON held them. Never throws. */
+export function parseQuestion(fields: unknown): QuestionReading {
+  const result = flowShape.safeParse(fields);
+  if (!result.success) return { ok: false, message: result.error.issues.map((issue) => explainField(issue, fields)).join(' ') };
+  const fault = requestFault(result.data);
+  return fault === null ? { ok: true, question: questionOf(result.data) } : { ok: false, message: fault };
+}
+
+/** Why request fields and the protocol cannot both hold; null where they can. */
+export function requestFault(shape: z.output<typeof flowShape>): string | null {
+  const { protocol } = shape;
+  const field = (['method', 'host', 'path'] as const).find((key) => shape[key] !== undefined);
+  if (field === undefined || protocol === undefined || CARRY_REQUESTS.has(protocol)) return null;
+  return `A flow of protocol ${protocol} has no requests, so ${field}: has no meaning in it. Remove ${field}:, or write protocol: http.`;
+}
+
+export function questionOf(shape: z.output<typeof flowShape>): FlowQuestion {
+  const { from, to, protocol, method = null, host = null, path = null } = shape;
+  const requests = method !== null || host !== null || path !== null;
+  // A WebSocket upgrade is an HTTP request too (RFC 6455 §4.1).
+  const http = protocol === 'websocket' || (requests && (protocol === undefined || protocol === 'http')) ? HTTP : 0;
+  return { from, to, protocols: (protocol === undefined ? 0 : protocolBit(protocol)!) | http, method, host, path };
+}
+
+function explainField(issue: z.core.$ZodIssue, fields: unknown): string {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys
+      .map((key) => {
+        const near = nearest(key, Object.keys(flowShape.shape));
+        return `The field ${shown(key)} is not known${near === undefined ? '' : `; did you mean ${shown(near)}?`}.`;
+      })
+      .join(' ');
+  }
+  const field = issue.path[0];
+  if (typeof field !== 'string') return 'A flow is an object such as {"from":"127.0.0.2","to":"127.0.0.1:8080"}.';
+  const value = (fields as Record<string, unknown>)[field];
+  const expects = expectationOf(field as keyof typeof flowShape.shape);
+  if (value === undefined) return `The field ${shown(field)} is missing: it must be ${expects}.`;
+  if (issue.code !== 'custom')
+    return `${shown(field)} must be ${expects}, not ${shown(typeof value === 'object' ? JSON.stringify(value) : value)}.`;
+  const near = (issue.params as { suggestion?: string } | undefined)?.suggestion;
+  const said = /^(?:must|may) /.test(issue.message) ? `${shown(field)} ${issue.message}.` : issue.message;
+  return near === undefined ? said : `${said} Did you mean ${shown(near)}?`;
+}
+
+function expectationOf(field: keyof typeof flowShape.shape): string {
+  let schema: z.core.$ZodType = flowShape.shape[field];
+  while (noteOf(schema).expects === undefined && 'innerType' in schema._zod.def) schema = schema._zod.def.innerType as z.core.$ZodType;
+  return noteOf(schema).expects ?? 'text';
+}

@@ -1,0 +1,83 @@
+/** Pools: each server once, and inside the outbound lane. */
+import { isWildcard } from './address.ts';
+import { HEALTH_EXPECT_DEFAULT, HEALTH_PATH_DEFAULT } from './defaults.ts';
+import type { HealthCheck, Networks, Pool, Server } from './document.ts';
+import { isInside, outsideLane } from './lanes.ts';
+import { formatPlace, shown } from './problem.ts';
+import type { FileShape } from './schema.ts';
+import type { Path, Report } from './tree.ts';
+
+type PoolShape = FileShape['pools'][string];
+
+/** Without lanes (they are wrong themselves) no server is held against one. */
+export function resolvePools(file: FileShape, lanes: Networks | null, report: Report): Pool[] {
+  return Object.entries(file.pools).map(([name, shape]): Pool => {
+    const path = ['pools', name];
+    return {
+      name,
+      balance: shape.balance,
+      servers: resolveServers(shape, path, lanes, report),
+      health: resolveHealth(shape, path, report),
+      ejection: shape.ejection === 'off' ? null : { failures: shape.ejection.failures, forMs: shape.ejection.for },
+      retries: shape.retries,
+      idleConnections: shape.idle.connections,
+      idleTimeoutMs: shape.idle.timeout,
+      place: report.place(path, 'key'),
+    };
+  });
+}
+
+function resolveServers(shape: PoolShape, pool: Path, lanes: Networks | null, report: Report): Server[] {
+  const seen = new Map<string, Server>();
+  for (const [index, entry] of shape.servers.entries()) {
+    const mapping = 'address' in entry && 'weight' in entry ? entry : null;
+    const endpoint = mapping === null ? (entry as Server['endpoint']) : mapping.address;
+    const path = [...pool, 'servers', index, ...(mapping === null ? [] : ['address'])];
+    const earlier = seen.get(endpoint.text);
+    if (earlier !== undefined) {
+      report.error(
+        'duplicate-server',
+        path,
+        `The server ${shown(endpoint.text)} is already in this pool at ${formatPlace(earlier.place)}. Remove one; to give it a larger share, write weight:.`,
+      );
+      continue;
+    }
+    if (endpoint.kind === 'tcp' && isWildcard(endpoint.address)) {
+      report.error(
+        'bad-address',
+        path,
+        `${shown(endpoint.text)} stands for every address and cannot be dialled. Write the address of the server.`,
+      );
+    } else if (lanes !== null && !isInside(lanes.outbound, endpoint)) {
+      report.error('outside-lane', path, outsideLane(lanes, 'outbound', 'server', endpoint.text, false));
+    }
+    seen.set(endpoint.text, { endpoint, weight: mapping?.weight ?? 1, drain: mapping?.drain ?? false, place: report.place(path) });
+  }
+  return [...seen.values()];
+}
+
+function resolveHealth(shape: PoolShape, pool: Path, report: Report): HealthCheck | null {
+  const { health } = shape;
+  if (health === undefined) return null;
+  if (health.type === 'tcp') {
+    for (const key of ['path', 'host', 'expect'] as const) {
+      if (health[key] === undefined) continue;
+      report.error(
+        'mode-mismatch',
+        [...pool, 'health', key],
+        `A check of type tcp asks nothing, so ${key}: has no meaning in it. Remove it, or write type: http.`,
+        { side: 'key' },
+      );
+    }
+  }
+  return {
+    type: health.type,
+    path: health.path ?? HEALTH_PATH_DEFAULT,
+    host: health.host ?? null,
+    expect: health.expect ?? HEALTH_EXPECT_DEFAULT,
+    intervalMs: health.interval,
+    timeoutMs: health.timeout,
+    rise: health.rise,
+    fall: health.fall,
+  };
+}

@@ -1,0 +1,76 @@
+/** From a shape to the document: defaults are in, names are looked up, lanes and conflicts are checked. */
+import { availableParallelism, hostname } from 'node:os';
+import { LANE_DEFAULT } from './defaults.ts';
+import type { Document, Networks, ProcessSettings } from './document.ts';
+import { warnOfHostBits } from './host-bits.ts';
+import { Names } from './names.ts';
+import { resolveApplications } from './resolve-applications.ts';
+import { resolvePools } from './resolve-pools.ts';
+import { resolveRules } from './resolve-rules.ts';
+import { resolveSegments } from './resolve-segments.ts';
+import { resolveTests } from './resolve-tests.ts';
+import type { FileShape } from './schema.ts';
+import type { Shaped } from './shape.ts';
+import type { Tree } from './tree.ts';
+import { Report } from './tree.ts';
+
+/** Resolves what has a shape; `original` is the tree before anything wrong was left out of it. Problems go to `report`. */
+export function resolveDocument(shaped: Shaped, original: Tree, problems: Report['problems']): Document {
+  const { file, tree } = shaped;
+  const report = new Report(tree, problems);
+  const names = new Names(original, report);
+  const networks = resolveNetworks(file, report);
+  // A lane that lost an entry would make false complaints about everything that this entry held.
+  const lanes = isWhole(original, tree, 'networks') ? networks : null;
+  const process = resolveProcess(file, report);
+  const segments = resolveSegments(file, names, original, report);
+  const pools = resolvePools(file, lanes, report);
+  const applications = resolveApplications(file, names, lanes, process.admin, report);
+  const vipPorts = applications.flatMap((application) =>
+    application.vips.flatMap(({ endpoint }) => (endpoint.kind === 'tcp' ? [endpoint.port] : [])),
+  );
+  const everywhere = { mode: null, vipPorts: sorted(vipPorts), names, report };
+  const guardrails = resolveRules(file.guardrails, ['guardrails'], everywhere);
+  const baseline = resolveRules(file.baseline, ['baseline'], everywhere);
+  const tests = resolveTests(file, names, report);
+  return { version: 1, process, networks, segments, pools, applications, guardrails, baseline, tests, source: original.data };
+}
+
+function resolveNetworks(file: FileShape, report: Report): Networks {
+  for (const lane of ['inbound', 'outbound', 'cluster'] as const) warnOfHostBits(file.networks[lane] ?? [], ['networks', lane], report);
+  const { inbound = LANE_DEFAULT, outbound = LANE_DEFAULT, cluster = [] } = file.networks;
+  return { inbound, outbound, cluster };
+}
+
+function resolveProcess(file: FileShape, report: Report): ProcessSettings {
+  const { process } = file;
+  const journal = { sizeBytes: process.journal.size, segmentBytes: process.journal.segment };
+  if (journal.segmentBytes > journal.sizeBytes) {
+    report.error(
+      'out-of-range',
+      ['process', 'journal'],
+      'A segment of the journal cannot be larger than the journal. Make segment: smaller than size:, a sixteenth of it for example.',
+      { side: 'key' },
+    );
+  }
+  return {
+    node: process.node ?? hostname(),
+    workers: process.workers === 'auto' ? availableParallelism() : process.workers,
+    admin: process.admin === 'off' ? null : process.admin.listen,
+    state: process.state === 'off' ? null : process.state,
+    journal,
+    log: process.log,
+    connections: process.limits.connections,
+  };
+}
+
+/** Whether nothing was left out of a section. */
+function isWhole(original: Tree, tree: Tree, section: string): boolean {
+  const before = (original.data as Record<string, unknown>)[section];
+  const after = (tree.data as Record<string, unknown>)[section];
+  return before === after && ![...original.lost].some((pointer) => pointer === `/${section}` || pointer.startsWith(`/${section}/`));
+}
+
+function sorted(ports: readonly number[]): number[] {
+  return [...new Set(ports)].sort((a, b) => a - b);
+}

@@ -1,0 +1,132 @@
+/** The schema of applications and their rules. */
+import * as z from 'zod';
+import {
+  CONNECT_TIMEOUT_MS_DEFAULT,
+  DETECT_TIMEOUT_MS_DEFAULT,
+  FLOW_IDLE_TIMEOUT_MS_DEFAULT,
+  HALF_CLOSED_TIMEOUT_MS_DEFAULT,
+  HEAD_BYTES_DEFAULT,
+  HEAD_FIELDS_DEFAULT,
+  KEEP_ALIVE_TIMEOUT_MS_DEFAULT,
+  REQUEST_BODY_TIMEOUT_MS_DEFAULT,
+  REQUEST_HEAD_TIMEOUT_MS_DEFAULT,
+  RESPONSE_TIMEOUT_MS_DEFAULT,
+  TARGET_BYTES_DEFAULT,
+} from './defaults.ts';
+import { PROTOCOLS } from './protocols.ts';
+import { hostPattern, method, pathPattern } from './schema-http.ts';
+import {
+  choice,
+  count,
+  duration,
+  durationText,
+  endpointRange,
+  name,
+  noted,
+  off,
+  ports,
+  reference,
+  required,
+  size,
+  sourceTerm,
+  withDefault,
+} from './schema-leaves.ts';
+
+/** Rule keys that the language is meant to have, and that this version would not obey. */
+const RULE_KEYS_LATER = [
+  'identities',
+  'postgres',
+  'mysql',
+  'redis',
+  'schedule',
+  'until',
+  'limits',
+  'shadow',
+  'log',
+  'deny-with',
+  'on-revoke',
+] as const;
+
+const WITHOUT = '; without the key, everything matches';
+
+const sources = (absent: string) =>
+  noted(z.array(sourceTerm).min(1).optional(), { expects: `a list such as [office, 10.0.0.0/8] with at least one entry${absent}` });
+
+const http = z.strictObject({
+  methods: noted(z.array(method).min(1).optional().describe('Methods, upper case as on the wire.'), {
+    expects: `a list such as [GET, HEAD] with at least one entry${WITHOUT}`,
+  }),
+  hosts: noted(
+    z.array(hostPattern).min(1).optional().describe('Host names without port; *.example.com stands for every name below example.com.'),
+    {
+      expects: `a list such as [shop.example.com] with at least one entry${WITHOUT}`,
+    },
+  ),
+  paths: noted(z.array(pathPattern).min(1).optional().describe('Paths; "*" at the end stands for any rest.'), {
+    expects: `a list such as [/admin/*] with at least one entry${WITHOUT}`,
+  }),
+});
+
+function ruleWith<const A extends readonly [string, ...string[]]>(actions: A) {
+  const rule = z.strictObject({
+    name: required(name, '-', 'Unique in its list; names the rule in verdicts, metrics and the journal.'),
+    from: sources('; without the key, any source matches').describe('Sources: "any", segments, pools, addresses, prefixes.'),
+    except: sources('; without the key, nothing is taken away').describe('Sources that the rule does not speak of after all.'),
+    ports: noted(z.array(ports).min(1).optional().describe("The VIP's port: numbers and ranges such as 8000-8099."), {
+      expects: `a list such as [8080, 8000-8099] with at least one entry${WITHOUT}`,
+    }),
+    protocols: noted(z.array(choice(PROTOCOLS)).min(1).optional().describe('Protocols as found in the bytes.'), {
+      expects: `a list such as [http] with at least one entry${WITHOUT}`,
+    }),
+    http: http.optional().describe('What a request must be.'),
+    action: required(choice(actions), 'deny', 'What the rule decides.'),
+  });
+  return noted(rule, { later: RULE_KEYS_LATER });
+}
+
+export const rule = ruleWith(['allow', 'deny']);
+export const guardrail = ruleWith(['allow', 'deny', 'pass']);
+
+const timeouts = z.strictObject({
+  connect: duration('Dialling one server.', CONNECT_TIMEOUT_MS_DEFAULT),
+  idle: duration('No byte either way on a TCP or upgraded flow.', FLOW_IDLE_TIMEOUT_MS_DEFAULT),
+  total: noted(z.union([off, durationText()]).default('off').describe('The whole life of a TCP or upgraded flow; off: no bound.'), {
+    expects: 'a duration such as 12h, or "off"',
+    default: 'off',
+  }),
+  'half-closed': duration('One side has ended, the other has not.', HALF_CLOSED_TIMEOUT_MS_DEFAULT),
+  detect: duration('Waiting for the first bytes that tell a protocol.', DETECT_TIMEOUT_MS_DEFAULT),
+  'request-head': duration('http: from the first byte of a request head to its end.', REQUEST_HEAD_TIMEOUT_MS_DEFAULT),
+  'request-body': duration('http: between two reads of a request body.', REQUEST_BODY_TIMEOUT_MS_DEFAULT),
+  response: duration('http: from the end of a request to its response, and between two reads of it.', RESPONSE_TIMEOUT_MS_DEFAULT),
+  'keep-alive': duration('http: an idle client connection between requests.', KEEP_ALIVE_TIMEOUT_MS_DEFAULT),
+});
+
+const limits = z.strictObject({
+  connections: count(1, 1_000_000).optional().describe('Connections of the application at once; absent: only the limit of the process.'),
+  'connections-per-source': count(1, 1_000_000)
+    .optional()
+    .describe('Connections from one source address at once; absent: no limit of its own.'),
+  'head-size': size('http: bytes of a request or response head.', HEAD_BYTES_DEFAULT, 1024, 1024 * 1024),
+  'head-fields': withDefault(count(1, 10_000), HEAD_FIELDS_DEFAULT, HEAD_FIELDS_DEFAULT, 'http: fields of a head.'),
+  'target-size': size('http: bytes of a request target.', TARGET_BYTES_DEFAULT, 64, 1024 * 1024),
+});
+
+export const application = z.strictObject({
+  vips: noted(
+    z.array(endpointRange).min(1).describe('Where clients connect, all inside networks.inbound; a range of ports is one VIP a port.'),
+    {
+      expects: 'a list of addresses such as [127.0.0.1:8080], with at least one entry',
+      standIn: ['unix:/-'],
+    },
+  ),
+  mode: required(choice(['http', 'tcp']), 'http', 'http: requests are judged and forwarded; tcp: bytes are.'),
+  pool: required(reference, '-', 'The pool that flows go to.'),
+  enforcement: withDefault(choice(['enforce', 'observe']), 'enforce', 'enforce', 'observe: decide and record, but let through.'),
+  rules: noted(z.array(rule).default([]).describe('In order; the first that matches decides; none: deny.'), {
+    expects: 'a list of rules, each with a name and an action',
+    default: [],
+  }),
+  timeouts: timeouts.prefault({}).describe('How long things may take.'),
+  limits: limits.prefault({}).describe('How much there may be.'),
+});

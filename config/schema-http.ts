@@ -1,0 +1,81 @@
+/** What rules and tests say about requests. */
+import * as z from 'zod';
+import { PATH_CHARACTERS_MAX } from './limits.ts';
+import { noted, refuse } from './schema-leaves.ts';
+
+/** RFC 9110 §9.1 and §5.6.2: a method is a token, and case matters. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}$/;
+const KNOWN_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
+
+/** A host name without port (RFC 1123 §2.1, with "_" as found in practice), or an IP literal. */
+const HOST = /^(?:\*\.)?(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
+const IPV6_HOST = /^\[[0-9a-f:.]{2,45}\]$/;
+
+/** Visible ASCII, as a request target holds it (RFC 3986 §3.3); everything else is percent-encoded on the wire. */
+const PATH_CHARACTERS = /^(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*$/;
+
+export const method = noted(
+  z.string().transform((text, context) => {
+    if (!TOKEN.test(text)) return refuse(context, text, { code: 'wrong-value', message: 'must be a method such as GET or POST' });
+    const upper = text.toUpperCase();
+    if (upper === text || !KNOWN_METHODS.includes(upper)) return text;
+    return refuse(context, text, {
+      code: 'wrong-value',
+      message: `must be in the case of the wire, where methods are case-sensitive (${upper})`,
+      suggestion: upper,
+    });
+  }),
+  { expects: 'a method such as GET or POST' },
+);
+
+export const hostPattern = hostSchema(true);
+export const host = hostSchema(false);
+
+function hostSchema(mayBePattern: boolean) {
+  const example = mayBePattern ? 'a host name such as shop.example.com or *.example.com' : 'a host name such as shop.example.com';
+  const schema = z.string().transform((written, context) => {
+    const text = written.toLowerCase().replace(/\.$/, '');
+    if (text.length <= 253 && (HOST.test(text) || IPV6_HOST.test(text)) && (mayBePattern || !text.startsWith('*'))) return text;
+    const bare = text
+      .replace(/^[a-z]+:\/\//, '')
+      .replace(/[/?#].*$/, '')
+      .replace(/:[0-9]*$/, '');
+    const suggestion = HOST.test(bare) && bare !== text ? { suggestion: bare } : {};
+    return refuse(context, written, { code: 'wrong-value', message: `must be ${example}, without scheme, port and path`, ...suggestion });
+  });
+  return noted(schema, { expects: example });
+}
+
+export const pathPattern = noted(pathSchema(true), { expects: 'a path such as /admin/* or /healthz (text that begins with "/")' });
+
+export const path = noted(pathSchema(false), { expects: 'a path such as /admin/x (text that begins with "/")' });
+
+function pathSchema(pattern: boolean) {
+  return z.string().transform((text, context) => {
+    const fault = pathFault(text, pattern);
+    return fault === null ? text : refuse(context, text, { code: 'wrong-value', ...fault });
+  });
+}
+
+/** A pattern is compared with the normalised path, so one that is not normalised itself would silently never match. */
+function pathFault(text: string, pattern: boolean): { message: string; suggestion?: string } | null {
+  if (text.length > PATH_CHARACTERS_MAX) return { message: `must be a path of at most ${PATH_CHARACTERS_MAX} characters` };
+  if (pattern && text === '*') return null;
+  if (!text.startsWith('/')) {
+    const rooted = `/${text}`;
+    return { message: 'must begin with "/"', ...(pathFault(rooted, pattern) === null ? { suggestion: rooted } : {}) };
+  }
+  if (!pattern)
+    return /[\u0000-\u0020\u007f]/.test(text)
+      ? { message: 'must be a path without spaces and control characters; encode them as %20 and the like' }
+      : null;
+  if (/[?#]/.test(text))
+    return { message: 'must be a path alone: rules do not see what follows "?" or "#"', suggestion: text.replace(/[?#].*$/, '') };
+  if (!PATH_CHARACTERS.test(text))
+    return { message: 'must hold only characters that a request target can hold; encode the others as %20 and the like' };
+  if (text.slice(0, -1).includes('*')) return { message: 'may hold "*" only at its end, where it stands for any rest' };
+  if (/\/\/|\/\.\.?(?:\/|$)/.test(text)) {
+    return { message: 'must be written as requests are normalised, without "//", "/./" and "/../"; as it stands it would never match' };
+  }
+  return null;
+}

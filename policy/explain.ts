@@ -1,0 +1,171 @@
+/** A verdict with its why: the rule, its place, the rules before it, and what would have had to be different. */
+import type { FlowQuestion } from '../config/document.ts';
+import { type ProtocolSet, protocolNames } from '../config/protocols.ts';
+import { matchesHosts, matchesMethod, matchesPath } from './condition.ts';
+import { ALLOW, kindOf, programAt, ruleOf } from './decide.ts';
+import type { Image, Tier } from './image.ts';
+import { NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
+import { type Nearest, nearestAllowing } from './nearest.ts';
+import { ALL_PROTOCOLS } from './outcome.ts';
+import { placeText } from './place.ts';
+import { outcomeWords, PAIRS_SHIFT, pairWords } from './programs.ts';
+import { decideFacts, type Facts, factsOf } from './question.ts';
+
+/** A rule before the deciding one, and why it didn't decide. */
+export interface Considered {
+  readonly rule: string;
+  readonly tier: Tier;
+  readonly at: string | null;
+  readonly why: string;
+}
+
+export interface Explanation {
+  readonly verdict: 'allow' | 'deny';
+  /** null: no application listens there. */
+  readonly application: string | null;
+  readonly rule: string;
+  readonly tier: Tier;
+  /** `file:line:column`; null for what nobody wrote. */
+  readonly at: string | null;
+  readonly reason: string;
+  /** A fact that wasn't said although the verdict depends on it. */
+  readonly needs?: 'protocol';
+  /** Found when first read, as it grows with the number of rules. */
+  readonly considered: readonly Considered[];
+  /** For a denial the nearest rule that would have allowed, and the change of facts that it takes. Found when first read. */
+  readonly nearest: Nearest | null;
+}
+
+export function explain(image: Image, question: FlowQuestion): Explanation {
+  const facts = factsOf(image, question);
+  if (facts === null) return nobodyListens(question);
+  const decision = decideFacts(image, facts);
+  const rule = ruleOf(decision);
+  const app = image.vipApplication(facts.vip);
+  const verdict = kindOf(decision) === ALLOW ? 'allow' : 'deny';
+  let considered: readonly Considered[] | undefined;
+  let nearest: Nearest | null | undefined;
+  return {
+    verdict,
+    application: image.applicationName(app),
+    rule: image.ruleName(rule),
+    tier: image.ruleTier(rule),
+    at: placeText(image.rulePlace(rule)),
+    reason: reasonOf(image, facts, rule),
+    ...(facts.assumedUnknown ? { needs: 'protocol' as const } : {}),
+    get considered() {
+      return (considered ??= consideredBefore(image, facts, rule));
+    },
+    get nearest() {
+      if (nearest === undefined) nearest = verdict === 'allow' ? null : nearestAllowing(image, facts);
+      return nearest;
+    },
+  };
+}
+
+function nobodyListens(question: FlowQuestion): Explanation {
+  const reason = `No application has a VIP at ${question.to.text}.`;
+  return { verdict: 'deny', application: null, rule: 'default', tier: 'default', at: null, reason, considered: [], nearest: null };
+}
+
+function reasonOf(image: Image, facts: Facts, rule: number): string {
+  const name = image.ruleName(rule);
+  const app = image.vipApplication(facts.vip);
+  const sentences = [verdictSentence(image, rule, name)];
+  if (facts.assumedUnknown) sentences.push('The verdict depends on the protocol, which was not said: it is judged as unknown.');
+  if (image.observes(app) && image.ruleAction(rule) === 'deny') {
+    sentences.push('The application only observes: the flow is recorded and let through.');
+  }
+  return sentences.join(' ');
+}
+
+function verdictSentence(image: Image, rule: number, name: string): string {
+  const tier = image.ruleTier(rule);
+  switch (tier) {
+    case 'cluster':
+      return 'The source is in the cluster lane, which no rule can cut.';
+    case 'default':
+      return 'No rule decides this flow, and what no rule allows is denied.';
+    case 'guardrail':
+    case 'application':
+    case 'baseline':
+      return `The ${tier === 'application' ? 'rule' : tier === 'baseline' ? 'baseline rule' : 'guardrail'} "${name}" ${image.ruleAction(rule) === 'allow' ? 'allows' : 'denies'} this flow.`;
+    default:
+      return tier satisfies never;
+  }
+}
+
+function consideredBefore(image: Image, facts: Facts, deciding: number): Considered[] {
+  const app = image.vipApplication(facts.vip);
+  const first = image.applicationRuleBase(app);
+  const considered: Considered[] = [];
+  for (let rule = first; rule < deciding; rule++) {
+    const why = whyNot(image, facts, rule, first);
+    considered.push({
+      rule: image.ruleName(rule),
+      tier: image.ruleTier(rule),
+      at: placeText(image.rulePlace(rule)),
+      why: why ?? 'It passes the flow on.',
+    });
+    // Only a guardrail that passes can match before the deciding rule; the guardrails after it are not asked.
+    if (why === null) rule = Math.max(rule, first + image.guardrailCount);
+  }
+  return considered;
+}
+
+/** Why a rule that stands before the deciding one doesn't match; null where it does. */
+function whyNot(image: Image, facts: Facts, rule: number, first: number): string | null {
+  const record = image.ruleRecord(rule);
+  if (record < 0) return 'The source is not in the cluster lane.';
+  const at = record * RECORD_WORDS;
+  const conditionNumber = image.records[at + 6]!;
+  if (conditionNumber !== NOT_ASKED && facts.request === null) return 'It asks of requests, and the application carries bytes.';
+  const ports = image.recordPorts(record);
+  // On a unix socket this is greater than any port.
+  const port = image.vips[facts.vip * VIP_WORDS + 5]!;
+  if (ports !== null && !ports.some(([low, high]) => low <= port && port <= high)) return `It is for port ${portsText(ports)}.`;
+  if (!holds(image, facts, rule - first)) return `The source is not in ${image.text(image.records[at + 7]!)}.`;
+  const protocols = image.records[at + 5]!;
+  if (facts.protocols === 0 && protocols !== ALL_PROTOCOLS)
+    return `It is for protocol ${namesText(protocols)}, and the verdict is the same without.`;
+  if (facts.protocols !== 0 && (protocols & facts.protocols) === 0) {
+    return `It is for protocol ${namesText(protocols)}, and this is ${namesText(facts.protocols)}.`;
+  }
+  if (conditionNumber === NOT_ASKED || facts.request === null) return null;
+  const condition = image.condition(conditionNumber);
+  if (!matchesMethod(condition, facts.request))
+    return `It is for method ${condition.methods!.join(', ')}, and this is ${facts.request.method}.`;
+  if (!matchesHosts(condition, facts.request))
+    return `It is for host ${condition.hostTexts!.join(', ')}, and this is ${facts.request.host}.`;
+  if (!matchesPath(condition, facts.request))
+    return `It is for path ${condition.pathTexts!.join(', ')}, and this is ${facts.request.path}.`;
+  return null;
+}
+
+/** Whether source and port match; `index` counts the application's rules from `cluster` = 0. */
+function holds(image: Image, { vip, atom }: Facts, index: number): boolean {
+  const app = image.vipApplication(vip);
+  const ownCount = image.applicationRuleCount(app) - 2 - image.guardrailCount - image.baselineCount;
+  let inList = index - 1;
+  let list = 2;
+  for (const size of [image.guardrailCount, ownCount]) {
+    if (inList < size) break;
+    inList -= size;
+    list++;
+  }
+  const program = programAt(image, image.vips[vip * VIP_WORDS + list]!, atom);
+  const head = image.programs[program]!;
+  const start = program + 1 + outcomeWords(head);
+  for (let pair = start; pair < start + (head >>> PAIRS_SHIFT) * pairWords(head); pair += pairWords(head)) {
+    if (image.programs[pair] === inList >>> 5) return ((image.programs[pair + 1]! >>> (inList & 31)) & 1) === 1;
+  }
+  return false;
+}
+
+function portsText(ports: readonly (readonly [number, number])[]): string {
+  return ports.map(([low, high]) => (low === high ? String(low) : `${low}-${high}`)).join(', ');
+}
+
+function namesText(set: ProtocolSet): string {
+  return protocolNames(set).join(', ');
+}

@@ -1,0 +1,93 @@
+/** Rules as they are written, for the image: numbers for deciding, texts for people. Every text is stored once. */
+import type { HttpMatch, Rule, SourceTerm } from '../config/document.ts';
+import type { ProtocolSet } from '../config/protocols.ts';
+import { NOT_ASKED, RECORD_WORDS } from './layout.ts';
+import { ACTIONS, ALL_PROTOCOLS } from './outcome.ts';
+import { PatternTries } from './patterns.ts';
+
+/** Terms of a rule's source that its text shows; the rest are counted. */
+const TERMS_SHOWN = 6;
+
+export class RecordTable {
+  readonly records: number[] = [];
+  readonly conditions: number[] = [];
+  readonly lists: number[] = [];
+  readonly #texts = new Map<string, number>();
+  readonly patterns = new PatternTries();
+  readonly #masks = new Set<ProtocolSet>();
+  readonly #known = new Map<string, number>();
+
+  get count(): number {
+    return this.records.length / RECORD_WORDS;
+  }
+
+  /** The number of a text. */
+  text(text: string): number {
+    let number = this.#texts.get(text);
+    if (number === undefined) {
+      number = this.#texts.size;
+      this.#texts.set(text, number);
+    }
+    return number;
+  }
+
+  add(rule: Rule): void {
+    const ports = rule.ports ?? [];
+    if (rule.protocols !== null) this.#masks.add(rule.protocols & ALL_PROTOCOLS);
+    if (rule.http !== null) this.patterns.add(this.count, rule.http);
+    this.records.push(
+      this.text(rule.name),
+      this.text(rule.place.file),
+      rule.place.line,
+      rule.place.column,
+      ACTIONS.indexOf(rule.action),
+      rule.protocols === null ? ALL_PROTOCOLS : rule.protocols & ALL_PROTOCOLS,
+      rule.http === null ? NOT_ASKED : this.#condition(rule.http),
+      this.text(sourceText(rule)),
+      this.lists.length,
+      rule.ports === null ? NOT_ASKED : ports.length,
+    );
+    for (const [first, last] of ports) this.lists.push(first, last);
+  }
+
+  /** One protocol of each class that the rules can tell apart, the first of its class. */
+  protocolClasses(): ProtocolSet {
+    let classes = [ALL_PROTOCOLS];
+    for (const mask of this.#masks) classes = classes.flatMap((one) => [one & mask, one & ~mask]).filter((one) => one !== 0);
+    return classes.reduce((set, one) => set | (one & -one), 0);
+  }
+
+  encodeTexts(): { textStarts: Uint32Array; texts: Uint8Array } {
+    const textStarts = new Uint32Array(this.#texts.size + 1);
+    const all = [...this.#texts.keys()];
+    for (const [i, text] of all.entries()) textStarts[i + 1] = textStarts[i]! + Buffer.byteLength(text);
+    return { textStarts, texts: Buffer.from(all.join('')) };
+  }
+
+  /** Equal conditions share a number. */
+  #condition(http: HttpMatch): number {
+    const key = JSON.stringify([http.methods, http.hosts, http.paths]);
+    let condition = this.#known.get(key);
+    if (condition === undefined) {
+      condition = this.#known.size;
+      this.#known.set(key, condition);
+      for (const list of [http.methods, http.hosts, http.paths]) {
+        this.conditions.push(this.lists.length, list === null ? NOT_ASKED : list.length);
+        for (const text of list ?? []) this.lists.push(this.text(text));
+      }
+    }
+    return condition;
+  }
+}
+
+function sourceText({ from, except }: Rule): string {
+  return except.length === 0 ? termsText(from) : `${termsText(from)} except ${termsText(except)}`;
+}
+
+function termsText(terms: readonly SourceTerm[]): string {
+  const shown = terms
+    .slice(0, TERMS_SHOWN)
+    .map((term) => (term.kind === 'any' ? 'any' : term.kind === 'prefix' ? term.prefix.text : term.name));
+  if (terms.length > TERMS_SHOWN) shown.push(`${terms.length - TERMS_SHOWN} more`);
+  return shown.join(', ');
+}

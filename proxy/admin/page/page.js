@@ -1,0 +1,206 @@
+/**
+ * The status page: asks for `/api/v1/status` every two seconds and draws what it says. What comes from traffic reaches the document as text
+ * only, because every element is made by `h` and none by markup.
+ */
+import { ChartPanel } from './charts.js';
+import { DeniedFlows, LiveFlows } from './flows.js';
+import { bytes, clock, compact, rate, span, whole } from './format.js';
+import { Applications } from './panels.js';
+import { h, render } from './preact.js';
+import { Pools } from './servers.js';
+
+const RENEW_MS = 2000;
+const ANSWER_TIMEOUT_MS = 5000;
+
+const root = document.getElementById('page');
+const announcement = document.getElementById('announcement');
+const ui = { filter: '', all: false, allLive: false, allDenied: false };
+let status = null;
+let answeredAt = 0;
+let trouble = null;
+let timer = 0;
+let asking = false;
+let announced = '';
+
+async function renew() {
+  if (asking || document.hidden) return;
+  asking = true;
+  clearTimeout(timer);
+  try {
+    const response = await fetch('/api/v1/status', { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
+    if (!response.ok) throw new Error(`it answered ${response.status}`);
+    status = await response.json();
+    answeredAt = Date.now();
+    trouble = null;
+  } catch (error) {
+    trouble = error instanceof TypeError ? 'no connection' : error.name === 'TimeoutError' ? 'no answer in time' : error.message;
+  }
+  asking = false;
+  draw();
+  if (!document.hidden) timer = setTimeout(renew, RENEW_MS);
+}
+
+function draw() {
+  document.title = title();
+  announce(spoken());
+  if (root.firstElementChild?.classList.contains('waiting')) root.replaceChildren();
+  render(h(Page, {}), root);
+}
+
+function title() {
+  if (status === null) return 'Bulkhead';
+  const mark = trouble !== null ? 'no answer · ' : status.ready ? '' : 'not ready · ';
+  return `${mark}${status.node} · Bulkhead`;
+}
+
+/** What a screen reader is told: changes of state, not numbers that move all the time. */
+function spoken() {
+  if (trouble !== null) return `The node does not answer: ${trouble}.`;
+  if (!status.ready) return `The node is not ready: ${status.reason}.`;
+  if (status.last_refusal !== null) return `The last reload was refused. Generation ${status.generation} stays in force.`;
+  return `The node is ready, generation ${status.generation}.`;
+}
+
+function announce(text) {
+  if (text === announced) return;
+  announced = text;
+  announcement.textContent = text;
+}
+
+function change(more) {
+  Object.assign(ui, more);
+  draw();
+}
+
+function Page() {
+  if (status === null)
+    return h(
+      'p',
+      { class: 'waiting' },
+      trouble === null ? 'Asking the node …' : `The node does not answer (${trouble}). Asking again every two seconds.`,
+    );
+  return [
+    h(Header, { key: 'header' }),
+    h('main', { key: 'main', class: trouble === null ? '' : 'stale' }, [
+      h(Notices, { key: 'notices' }),
+      h(Figures, { key: 'figures' }),
+      h(ChartPanel, { key: 'charts', history: status.history }),
+      h(Applications, { key: 'applications', applications: status.applications, ui, change }),
+      h(Pools, { key: 'pools', pools: status.pools }),
+      h(DeniedFlows, { key: 'denied', flows: status.flows, now: Date.parse(status.now), ui, change }),
+      h(LiveFlows, { key: 'live', flows: status.flows, total: status.totals.flows_active, applications: status.applications, ui, change }),
+    ]),
+    h(Footer, { key: 'footer' }),
+  ];
+}
+
+function Header() {
+  const current = status.workers.filter((worker) => worker.generation === status.generation).length;
+  const state = trouble !== null ? 'silent' : status.ready ? 'ready' : 'unready';
+  const word = { silent: 'No answer', ready: 'Ready', unready: 'Not ready' }[state];
+  const glyph = { silent: '○', ready: '●', unready: '▲' }[state];
+  const facts = [
+    ['Version', status.version],
+    ['Up', span(status.uptime_seconds)],
+    ['Policy', `generation ${whole(status.generation)}, ${span((Date.parse(status.now) - Date.parse(status.applied_at)) / 1000)} old`],
+    ['Workers', `${current} of ${status.workers.length} on it`],
+  ];
+  return h('header', { class: 'top' }, [
+    h('img', { src: '/assets/icon.svg', alt: '', width: 30, height: 30 }),
+    h('div', { class: 'name' }, h('h1', null, status.node), h('p', null, 'Bulkhead')),
+    h('p', { class: `state ${state}` }, h('span', { 'aria-hidden': 'true' }, glyph), ' ', word),
+    h(
+      'dl',
+      { class: 'facts' },
+      facts.map(([term, value]) => h('div', { key: term }, h('dt', null, term), h('dd', null, value))),
+    ),
+  ]);
+}
+
+function Notices() {
+  const notices = [];
+  if (trouble !== null) {
+    notices.push(
+      h('section', { key: 'silent', class: 'notice bad' }, [
+        h('h2', null, `The node has not answered since ${clock(new Date(answeredAt))}`),
+        h('p', null, `What follows is its last word (${trouble}). This page asks again every two seconds.`),
+      ]),
+    );
+  }
+  if (!status.ready) {
+    notices.push(
+      h('section', { key: 'unready', class: 'notice bad' }, [
+        h('h2', null, 'Not ready'),
+        h('p', null, `${status.reason}. Until this is mended /readyz answers 503.`),
+      ]),
+    );
+  }
+  const refusal = status.last_refusal;
+  if (refusal !== null) {
+    const hidden = refusal.problem_count - refusal.problems.length;
+    notices.push(
+      h('section', { key: 'refusal', class: 'notice bad' }, [
+        h('h2', null, `The last reload was refused, ${span((Date.parse(status.now) - Date.parse(refusal.at)) / 1000)} ago`),
+        h('p', null, `Generation ${whole(status.generation)} stays in force. Mend the file and send SIGHUP again.`),
+        h(
+          'ul',
+          null,
+          refusal.problems.map((problem, i) => h('li', { key: i }, problem)),
+        ),
+        hidden > 0 && h('p', null, `and ${whole(hidden)} more; bulkhead check prints them all.`),
+      ]),
+    );
+  }
+  return notices;
+}
+
+function Figures() {
+  const { rates, verdicts, flows_active: active, connections_active: connections } = status.totals;
+  const figures = [
+    ['Live flows', compact(active), `on ${compact(connections)} connections`],
+    ['New flows', rates === null ? '–' : `${rate(rates.opened)}/s`, `${compact(verdicts.allow)} allowed since start`],
+    [
+      'Denied',
+      rates === null ? '–' : `${rate(rates.denied)}/s`,
+      `${compact(verdicts.deny)} denied, ${compact(verdicts.would_deny)} would be`,
+    ],
+    ['From clients', rates === null ? '–' : `${bytes(rates.bytes_in)}/s`, 'bytes in'],
+    ['To clients', rates === null ? '–' : `${bytes(rates.bytes_out)}/s`, 'bytes out'],
+  ];
+  return h(
+    'dl',
+    { class: 'figures', 'aria-label': 'The node now' },
+    figures.map(([term, value, note]) =>
+      h('div', { key: term }, h('dt', null, term), h('dd', null, value), h('dd', { class: 'note' }, note)),
+    ),
+  );
+}
+
+function Footer() {
+  const { journal, worker_restarts: restarts, limits } = status;
+  const parts = [
+    `${compact(journal.written)} records in the journal`,
+    journal.dropped > 0 ? `${compact(journal.dropped)} dropped` : null,
+    restarts > 0 ? `${restarts} worker ${restarts === 1 ? 'restart' : 'restarts'}` : null,
+    ...limits.slice(0, 6).map((limit) => `${limit.application}: ${limit.limit} hit ${compact(limit.hits)} times`),
+  ].filter((part) => part !== null);
+  return h('footer', null, [
+    h('p', null, parts.join(' · ')),
+    h(
+      'p',
+      null,
+      `Renewed ${clock(new Date(answeredAt))} · `,
+      h('a', { href: '/metrics' }, 'metrics'),
+      ' · ',
+      h('a', { href: '/api/v1/openapi.json' }, 'API'),
+      ' · ',
+      h('a', { href: '/api/v1/policy' }, 'policy'),
+    ),
+  ]);
+}
+
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(timer);
+  if (!document.hidden) renew();
+});
+renew();

@@ -1,0 +1,162 @@
+/**
+ * The admin endpoint: the one door through which people and machines look at a node. It reads; there is nothing to write yet. It runs on
+ * the main thread, away from the traffic, and no request and no listener error reaches beyond it.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Endpoint } from '../../config/document.ts';
+import type { History } from '../observe/history.ts';
+import type { NodeView } from '../observe/view.ts';
+import { type Answer, failure } from './answer.ts';
+import { type Asset, loadAssets } from './assets.ts';
+import { isOwnHost } from './host.ts';
+import { type BoundAddress, listen } from './listen.ts';
+import { PATHS, route } from './routes.ts';
+
+/** Request line and fields together: several times what a browser sends. */
+const HEAD_BYTES_MAX = 16 * 1024;
+const TARGET_BYTES_MAX = 2048;
+const HEAD_TIMEOUT_MS = 5000;
+const REQUEST_TIMEOUT_MS = 10_000;
+const IDLE_TIMEOUT_MS = 15_000;
+/** Dashboards and scrapers are few; this keeps a mistaken client from taking the descriptors that flows need. */
+const CONNECTIONS_MAX = 128;
+/** A body is never read, but thrown away up to here, so that the answer reaches a client that is still sending. */
+const DISCARD_BYTES_MAX = 1024 * 1024;
+
+const SECURITY_FIELDS = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+} as const;
+
+/** What it needs of a pino logger. */
+export interface AdminLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface Admin {
+  /** Where it listens: with the port that was given out where 0 was asked for. */
+  address(): BoundAddress;
+  /** Stops listening and ends every connection. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the endpoint. Rejects with an `AdminError` that says what to do where the address cannot be bound; after that, errors are logged.
+ * A unix socket is made with mode 0600, and one that a dead process left behind is replaced.
+ */
+export async function openAdmin(endpoint: Endpoint, view: NodeView, history: History, log: AdminLog): Promise<Admin> {
+  const assets = loadAssets();
+  const server = createServer(
+    {
+      maxHeaderSize: HEAD_BYTES_MAX,
+      headersTimeout: HEAD_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: IDLE_TIMEOUT_MS,
+      connectionsCheckingInterval: 1000,
+    },
+    (request, response) => void serve(request, response),
+  );
+  server.maxConnections = CONNECTIONS_MAX;
+  server.on('clientError', refuseBytes);
+  // Without a listener Node would answer `100 Continue` and so invite the body.
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => void serve(request, response));
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    request.on('error', () => undefined);
+    response.on('error', () => undefined);
+    discardBody(request);
+    let answer: Answer;
+    try {
+      answer = await answerTo(request);
+    } catch (error) {
+      log.error({ err: error, path: request.url }, 'the admin endpoint failed to answer');
+      answer = failure(500, 'failed', `This answer failed: ${error instanceof Error ? error.message : String(error)}. The log says more.`);
+    }
+    send(request, response, answer);
+  }
+
+  async function answerTo(request: IncomingMessage): Promise<Answer> {
+    const target = request.url ?? '/';
+    if (target.length > TARGET_BYTES_MAX) return failure(414, 'long-target', `A request target may have ${TARGET_BYTES_MAX} bytes.`);
+    if (!isOwnHost(request.headers.host, view.node)) {
+      const names = `an IP address, localhost or the node's name (${view.node})`;
+      return failure(421, 'foreign-host', `This endpoint answers to ${names} only: use one of these in the URL.`);
+    }
+    const question = target.indexOf('?');
+    const path = question < 0 ? target : target.slice(0, question);
+    if (path === '/api/v1/policy' && request.method === 'PUT') {
+      return failure(403, 'no-token', 'Writing is off, because no token is configured. Change the file and send SIGHUP to apply it.');
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return failure(405, 'method-not-allowed', `${path} answers GET and HEAD.`, {}, { allow: 'GET, HEAD' });
+    }
+    const asset = assets.get(path);
+    if (asset !== undefined) return assetAnswer(asset, request.headers['if-none-match']);
+    const query = new URLSearchParams(question < 0 ? '' : target.slice(question + 1));
+    return (
+      (await route({ view, history }, path, query)) ?? failure(404, 'not-found', 'There is nothing at this path.', { paths: [...PATHS] })
+    );
+  }
+
+  const address = await listen(server, endpoint);
+  server.on('error', (error) => log.error({ err: error }, 'the admin listener failed'));
+  log.info({ address: address.text }, 'admin endpoint open');
+  return { address: () => address, close: () => closeServer(server) };
+}
+
+function assetAnswer(asset: Asset, known: string | undefined): Answer {
+  const headers = { etag: asset.etag, 'cache-control': 'no-cache' };
+  if (known === asset.etag) return { status: 304, type: asset.type, body: '', headers };
+  return { status: 200, type: asset.type, body: asset.body, headers };
+}
+
+function send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+  if (response.destroyed) return;
+  const body = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
+  response.writeHead(answer.status, {
+    ...SECURITY_FIELDS,
+    'cache-control': 'no-store',
+    'content-type': answer.type,
+    ...(answer.status === 304 ? {} : { 'content-length': String(body.length) }),
+    ...answer.headers,
+  });
+  response.end(request.method === 'HEAD' || answer.status === 304 ? undefined : body);
+}
+
+function discardBody(request: IncomingMessage): void {
+  let discarded = 0;
+  request.on('data', (chunk: Buffer) => {
+    discarded += chunk.length;
+    if (discarded > DISCARD_BYTES_MAX) request.destroy();
+  });
+}
+
+/** Bytes that are no request, a head that is too large, or one that came too slowly: a last word, then the end. */
+function refuseBytes(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const body = `${JSON.stringify({ error: STATUS_CODES[status], code: 'bad-request' })}\n`;
+  socket.on('error', () => undefined);
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}
+
+function closeServer(server: Server): Promise<void> {
+  const closed = Promise.withResolvers<void>();
+  server.close(() => closed.resolve());
+  server.closeAllConnections();
+  return closed.promise;
+}

@@ -1,0 +1,168 @@
+/**
+ * A pool as one worker sees it: which server takes the next flow, and what is kept for it between flows.
+ * A server that is down, drained, of weight 0 or ejected takes none.
+ */
+import type { PlannedPool, PlannedServer } from '../node/plan.ts';
+import type { ServerTable } from '../shared/servers.ts';
+import { hashWords } from './maglev.ts';
+
+export interface Candidate {
+  readonly server: PlannedServer;
+  /** `pool/address`, as journal and labels name it. */
+  readonly label: string;
+  /** Of smooth weighted round-robin. */
+  current: number;
+}
+
+/** Words of a source address; pools that hash look at them. */
+export type SourceWords = readonly [number, number, number, number];
+
+/** Retries that are always allowed within a window, so that a quiet pool can retry at all. */
+const RETRIES_FREE = 3;
+const RETRY_WINDOW_MS = 10_000;
+
+export class PoolBalancer {
+  readonly plan: PlannedPool;
+  readonly candidates: readonly Candidate[];
+  private readonly table: ServerTable;
+  private readonly maglev: Uint16Array | null;
+  private readonly random: () => number;
+  private windowStart = 0;
+  private dials = 0;
+  private retries = 0;
+
+  constructor(plan: PlannedPool, table: ServerTable, random: () => number) {
+    this.plan = plan;
+    this.table = table;
+    this.random = random;
+    this.maglev = plan.maglev === null ? null : new Uint16Array(plan.maglev);
+    this.candidates = plan.servers.map((server) => ({ server, label: `${plan.name}/${server.text}`, current: 0 }));
+  }
+
+  /**
+   * hot: the server for a flow from `source`; null when none takes flows. `except` has the rows that this flow has tried already; they are
+   * chosen again only where nothing else is left.
+   */
+  pick(source: SourceWords, nowEpochMs: number, except: readonly number[] | null): Candidate | null {
+    return (
+      this.choose(source, nowEpochMs, except, true) ??
+      // Every server up by its checks is ejected: sending flows to them beats sending none.
+      this.choose(source, nowEpochMs, except, false) ??
+      (except === null || except.length === 0 ? null : this.pick(source, nowEpochMs, null))
+    );
+  }
+
+  /** A server failed a flow: dial refused, or no answer. */
+  failed(candidate: Candidate, nowEpochMs: number): boolean {
+    const ejection = this.plan.ejection;
+    if (ejection === null) return false;
+    return this.table.failed(candidate.server.row, ejection.failures, nowEpochMs + ejection.forMs);
+  }
+
+  /** hot */
+  succeeded(candidate: Candidate): void {
+    this.table.succeeded(candidate.server.row);
+  }
+
+  /** hot: counts a first dial. */
+  counted(nowMs: number): void {
+    if (nowMs - this.windowStart > RETRY_WINDOW_MS) {
+      this.windowStart = nowMs;
+      this.dials >>= 1;
+      this.retries >>= 1;
+    }
+    this.dials++;
+  }
+
+  /** Whether one more retry is within the budget; counts it if so. */
+  mayRetry(nowMs: number): boolean {
+    if (nowMs - this.windowStart > RETRY_WINDOW_MS) {
+      this.windowStart = nowMs;
+      this.dials >>= 1;
+      this.retries >>= 1;
+    }
+    if (this.retries >= Math.max(RETRIES_FREE, this.plan.retries.budget * this.dials)) return false;
+    this.retries++;
+    return true;
+  }
+
+  private choose(source: SourceWords, now: number, except: readonly number[] | null, heedEjection: boolean): Candidate | null {
+    switch (this.plan.balance) {
+      case 'round-robin':
+        return this.roundRobin(now, except, heedEjection);
+      case 'least-connections':
+        return this.leastConnections(now, except, heedEjection);
+      case 'random-two':
+        return this.randomTwo(now, except, heedEjection);
+      case 'source-hash':
+      case 'maglev':
+        return this.hashed(source, now, except, heedEjection);
+      default:
+        return this.plan.balance satisfies never;
+    }
+  }
+
+  private takes(candidate: Candidate, now: number, except: readonly number[] | null, heedEjection: boolean): boolean {
+    const { row, weight } = candidate.server;
+    if (weight === 0 || !this.table.up(row)) return false;
+    if (heedEjection && this.table.ejectedUntil(row) > now) return false;
+    return except === null || !except.includes(row);
+  }
+
+  /** Smooth weighted round-robin: weights 5,1,1 give a a b a c a a, not five in a row. */
+  private roundRobin(now: number, except: readonly number[] | null, heed: boolean): Candidate | null {
+    let best: Candidate | null = null;
+    let total = 0;
+    for (const candidate of this.candidates) {
+      if (!this.takes(candidate, now, except, heed)) continue;
+      total += candidate.server.weight;
+      candidate.current += candidate.server.weight;
+      if (best === null || candidate.current > best.current) best = candidate;
+    }
+    if (best !== null) best.current -= total;
+    return best;
+  }
+
+  private leastConnections(now: number, except: readonly number[] | null, heed: boolean): Candidate | null {
+    let best: Candidate | null = null;
+    let load = Number.POSITIVE_INFINITY;
+    // From a random place on, so that ties (all idle) don't all go to the first.
+    const count = this.candidates.length;
+    const start = Math.floor(this.random() * count);
+    for (let i = 0; i < count; i++) {
+      const candidate = this.candidates[(start + i) % count]!;
+      if (!this.takes(candidate, now, except, heed)) continue;
+      const its = this.load(candidate);
+      if (its < load) {
+        best = candidate;
+        load = its;
+      }
+    }
+    return best;
+  }
+
+  /** The less loaded of two at random (Mitzenmacher 2001): near the best, without looking at all. */
+  private randomTwo(now: number, except: readonly number[] | null, heed: boolean): Candidate | null {
+    const fit = this.candidates.filter((candidate) => this.takes(candidate, now, except, heed));
+    if (fit.length < 2) return fit[0] ?? null;
+    const first = Math.floor(this.random() * fit.length);
+    const second = (first + 1 + Math.floor(this.random() * (fit.length - 1))) % fit.length;
+    return this.load(fit[first]!) <= this.load(fit[second]!) ? fit[first]! : fit[second]!;
+  }
+
+  private hashed(source: SourceWords, now: number, except: readonly number[] | null, heed: boolean): Candidate | null {
+    const table = this.maglev;
+    if (table === null) return null;
+    const [a, b, c, d] = source;
+    // A server that takes nothing hands its sources on: each to the next choice of its own, so they spread.
+    for (let attempt = 0; attempt < 32; attempt++) {
+      const candidate = this.candidates[table[hashWords(a, b, c, d, attempt) % table.length]!]!;
+      if (this.takes(candidate, now, except, heed)) return candidate;
+    }
+    return this.candidates.find((candidate) => this.takes(candidate, now, except, heed)) ?? null;
+  }
+
+  private load(candidate: Candidate): number {
+    return (this.table.flows.total(candidate.server.row) + 1) / candidate.server.weight;
+  }
+}

@@ -1,0 +1,79 @@
+/** `bulkhead check`: everything that can be said about a file without running it. */
+import type { Document, Problem } from '../../config/document.ts';
+import { formatProblem } from '../../config/problem.ts';
+import { compile } from '../../policy/compile.ts';
+import { lint } from '../../policy/lint.ts';
+import { placeText } from '../../policy/place.ts';
+import { type Rehearsal, rehearse } from '../../policy/rehearse.ts';
+import { EXIT, print, printJson } from './exit.ts';
+import { loadFile } from './loaded.ts';
+
+interface Findings {
+  /** null where errors kept the file from being a document. */
+  readonly document: Document | null;
+  readonly problems: readonly Problem[];
+  readonly tests: readonly Rehearsal[];
+}
+
+/** What is wrong goes to standard error, the summary to standard output; with `json` all of it to standard output. */
+export function check(file: string, words: { readonly json?: true }): number {
+  const findings = examine(file);
+  const ok = findings.tests.every((test) => test.passed) && !findings.problems.some((problem) => problem.severity === 'error');
+  if (words.json) printJson({ ok, file, ...asJson(findings) });
+  else {
+    const failures = findings.tests.filter((test) => !test.passed).map((test) => `test failed: ${test.message}`);
+    const lines = [...findings.problems.map(formatProblem), ...failures];
+    if (lines.length > 0) process.stderr.write(`${lines.join('\n')}\n`);
+    print(`${file}: ${ok ? 'good' : 'not good'}: ${summary(findings)}`);
+  }
+  return ok ? EXIT.yes : EXIT.no;
+}
+
+function examine(file: string): Findings {
+  const loaded = loadFile(file);
+  if (!loaded.ok) return { document: null, problems: loaded.problems, tests: [] };
+  const { document, warnings } = loaded;
+  const image = compile(document);
+  return { document, problems: [...warnings, ...lint(document)], tests: rehearse(image, document.tests) };
+}
+
+function summary({ document, problems, tests }: Findings): string {
+  const errors = problems.filter((problem) => problem.severity === 'error').length;
+  const failed = tests.filter((test) => !test.passed).length;
+  const parts = [count(errors, 'error'), count(problems.length - errors, 'warning')];
+  if (document === null) return parts.join(', ');
+  const rules = [document.guardrails, document.baseline, ...document.applications.map((application) => application.rules)];
+  const passed = count(tests.length - failed, 'test');
+  return [
+    count(document.applications.length, 'application'),
+    count(
+      rules.reduce((sum, list) => sum + list.length, 0),
+      'rule',
+    ),
+    ...parts,
+    tests.length === 0 ? 'no tests' : `${passed} passed${failed === 0 ? '' : `, ${failed} failed`}`,
+  ].join(', ');
+}
+
+function asJson({ problems, tests }: Findings): object {
+  return {
+    problems: problems.map(({ code, severity, path, place, message, suggestion }) => {
+      return { code, severity, path, at: placeText(place), message, suggestion };
+    }),
+    tests: tests.map(({ test, passed, explanation, message }) => {
+      const { verdict, application, rule, tier, at } = explanation;
+      return {
+        at: placeText(test.place),
+        expect: test.expect,
+        by: test.by,
+        passed,
+        message,
+        answer: { verdict, application, rule, tier, at },
+      };
+    }),
+  };
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}

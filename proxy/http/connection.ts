@@ -1,0 +1,456 @@
+/**
+ * A client connection that speaks HTTP/1.1: reads request heads one after the other, asks the policy about each, and has its
+ * exchange carry out what is allowed. Requests that come early wait their turn; answers go out in order.
+ */
+import { HTTP, WEBSOCKET } from '../../config/protocols.ts';
+import { ALLOW, DENY, type Decision, decide, kindOf, ruleOf } from '../../policy/decide.ts';
+import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
+import { normaliseHost, normalisePath, type RequestFacts } from '../../policy/request.ts';
+import type { PoolBalancer, SourceWords } from '../balance/pool.ts';
+import type { PlannedApplication } from '../node/plan.ts';
+import type { FlowRecord } from '../observe/view.ts';
+import * as ledger from '../shared/ledger.ts';
+import { type Chunk, giveChunk, takeChunk } from '../wire/chunks.ts';
+import type { StreamHandle } from '../wire/native.ts';
+import type { Timed } from '../wire/wheel.ts';
+import { Wire, type WireOwner } from '../wire/wire.ts';
+import { closeFlow, describeFlow, Flow, openFlow, Party } from '../worker/account.ts';
+import type { Context } from '../worker/context.ts';
+import type { PolicyInForce } from '../worker/policy-in-force.ts';
+import type { ListenerPlace, Session } from '../worker/session.ts';
+import { LF } from './bytes.ts';
+import { Forwarding } from './compose.ts';
+import { Exchange, type ExchangeHost } from './exchange.ts';
+import { type ReplyError, reply } from './reply.ts';
+import { type RequestFault, RequestHead, STATUS_OF_FAULT } from './request-head.ts';
+
+/** Waiting for a head; carrying an exchange; answered and closing; over. */
+const WAITING = 0;
+const BUSY = 1;
+const LINGERING = 2;
+const OVER = 3;
+
+/**
+ * After a last answer, what the client still sends is read and thrown away for this long and this much, since closing at once would reset
+ * the connection and could take the answer back (RFC 9112 §9.6).
+ */
+const LINGER_MS = 2_000;
+const LINGER_BYTES_MAX = 256 * 1024;
+
+/** Scanning is done within one callback, so one of these serves the whole thread. */
+const requestHead = new RequestHead();
+
+export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
+  deadline = Number.POSITIVE_INFINITY;
+  wheelSlot = -1;
+  wheelNext: Timed | null = null;
+  wheelPrevious: Timed | null = null;
+  nextSession: Session | null = null;
+  previousSession: Session | null = null;
+
+  readonly context: Context;
+  readonly listener: ListenerPlace;
+  readonly client: Wire;
+  readonly source: SourceWords;
+  readonly party: Party;
+  readonly forwarding: Forwarding;
+  private readonly exchange: Exchange;
+  private readonly capsColumn: number;
+  private readonly hasAddress: boolean;
+  private readonly defaultHost: Buffer;
+  private atom: number;
+  /** The policy that this connection was last decided by, and its application there: a swap reaches connections one after the other. */
+  private decided: PolicyInForce;
+  application: PlannedApplication;
+  pool: PoolBalancer;
+  /** The verdict of `decided` as far as it depends on the connection alone. */
+  private verdict: Decision = 0;
+  private state: number = WAITING;
+  /** Bytes of the client that wait: part of a head, or requests that came early. */
+  private held: Chunk | null = null;
+  private lingered = 0;
+  private turning = false;
+
+  constructor(
+    context: Context,
+    listener: ListenerPlace,
+    handle: StreamHandle,
+    source: SourceWords,
+    sourceText: string,
+    address: string,
+    application: PlannedApplication,
+    hasAddress: boolean,
+  ) {
+    this.context = context;
+    this.listener = listener;
+    this.source = source;
+    this.party = new Party(listener, sourceText);
+    this.forwarding = new Forwarding(address);
+    this.capsColumn = application.column;
+    this.hasAddress = hasAddress;
+    this.defaultHost = Buffer.from(listener.text.startsWith('unix:') ? 'localhost' : listener.text, 'latin1');
+    this.client = new Wire(handle, this);
+    this.exchange = new Exchange(this);
+    this.atom = NO_ADDRESS_ATOM;
+    this.application = application;
+    this.decided = context.policy;
+    this.pool = context.policy.poolOf(listener.application);
+    context.sessions.add(this);
+    this.judge();
+    this.expireIn(application.timeouts.requestHead);
+    this.client.resume();
+  }
+
+  // --- the verdict ---------------------------------------------------------------------------------------------------------------
+
+  /** Decides as far as the connection alone allows. */
+  private judge(): void {
+    const { policy } = this.context;
+    const { image } = policy;
+    const { source } = this;
+    this.decided = policy;
+    this.application = policy.application(this.listener.application);
+    this.pool = policy.poolOf(this.listener.application);
+    if (this.hasAddress) this.atom = atomOf(image, source[0], source[1], source[2], source[3]);
+    this.verdict = decide(image, this.listener.vip, this.atom, HTTP, null);
+  }
+
+  /** hot: the verdict on the request whose head was just scanned. Text is made of it only where a rule asks. */
+  private decideRequest(bytes: Buffer, upgrading: boolean): Decision {
+    const kind = kindOf(this.verdict);
+    if (!upgrading && (kind === ALLOW || kind === DENY)) return this.verdict;
+    const protocols = upgrading ? HTTP | WEBSOCKET : HTTP;
+    const { image } = this.context.policy;
+    if (upgrading) {
+      const early = decide(image, this.listener.vip, this.atom, protocols, null);
+      if (kindOf(early) === ALLOW || kindOf(early) === DENY) return early;
+    }
+    return decide(image, this.listener.vip, this.atom, protocols, this.facts(bytes));
+  }
+
+  private facts(bytes: Buffer): RequestFacts {
+    const { fields } = requestHead;
+    const absolute = requestHead.authorityEnd > requestHead.authorityStart;
+    const target = bytes.toString('latin1', requestHead.targetStart, requestHead.targetEnd);
+    return {
+      method: bytes.toString('latin1', requestHead.methodStart, requestHead.methodEnd),
+      host: normaliseHost(
+        absolute
+          ? bytes.toString('latin1', requestHead.authorityStart, requestHead.authorityEnd)
+          : bytes.toString('latin1', fields.hostStart, fields.hostEnd),
+      ),
+      path: normalisePath(requestHead.emptyPath ? `/${target}` : target),
+    };
+  }
+
+  /** The facts of the request under way, from what was kept of it. */
+  private keptFacts(): RequestFacts {
+    const { exchange } = this;
+    const { bytes } = exchange;
+    return {
+      method: bytes.toString('latin1', 0, exchange.methodEnd),
+      host: normaliseHost(exchange.hostName.toString('latin1')),
+      path: normalisePath(bytes.toString('latin1', exchange.pathStart, exchange.pathEnd)),
+    };
+  }
+
+  redecide(): boolean {
+    if (this.state === OVER) return false;
+    const gone = this.listener.vip < 0;
+    if (!gone) this.judge();
+    if (this.state === LINGERING) return false;
+    const { image } = this.context.policy;
+    if (!gone && this.application.observes) return false;
+    let decision = this.verdict;
+    if (!gone && this.exchange.active) {
+      decision = decide(image, this.listener.vip, this.atom, this.exchange.flow.protocols, this.keptFacts());
+    }
+    if (!gone && kindOf(decision) !== DENY) return false;
+    const reason = gone ? 'vip removed' : `revoked by ${image.ruleName(ruleOf(decision))}`;
+    if (this.exchange.active) {
+      if (this.listener.application >= 0) this.context.policy.ledger.add(this.listener.application, ledger.FLOWS_REVOKED, 1);
+      if (gone) this.exchange.abort('policy', reason);
+      else this.exchange.revoke(reason);
+      return true;
+    }
+    // Idle between requests, and no request of it would be allowed.
+    this.leave(false);
+    return true;
+  }
+
+  // --- reading -------------------------------------------------------------------------------------------------------------------
+
+  /** hot */
+  wireData(_wire: Wire, bytes: Buffer, length: number): void {
+    const application = this.listener.application;
+    if (application >= 0) this.context.policy.ledger.add(application, ledger.BYTES_IN, length);
+    const { exchange } = this;
+    if (this.state === BUSY) {
+      if (exchange.tunnelled) {
+        exchange.tunnelData(bytes, length);
+        return;
+      }
+      let at = 0;
+      if (!exchange.requestDone) {
+        at = exchange.body(bytes, 0, length);
+        if (at < 0) return;
+        exchange.flow.bytesIn += at;
+      }
+      if (at < length) {
+        // The next request came early. It waits, and so does the client.
+        this.hold(bytes, at, length);
+        this.client.pause();
+      }
+    } else if (this.state === WAITING) {
+      if (this.held === null) this.turn(bytes, 0, length);
+      else this.append(bytes, length);
+    } else if (this.state === LINGERING) {
+      this.lingered += length;
+      if (this.lingered > LINGER_BYTES_MAX) this.leave(false);
+    }
+  }
+
+  /** hot: carries out the requests in the bytes, one after the other, for as long as each is over at once. */
+  private turn(first: Buffer, start: number, end: number): void {
+    this.turning = true;
+    const bytes = first;
+    let at = start;
+    const length = end;
+    // The client is only read on when it has taken its answers, so it cannot have us queue them without end.
+    while (this.state === WAITING && at < length) {
+      const next = this.begin(bytes, at, length);
+      if (next < 0) break;
+      at = next;
+      if (this.client.pending > 0) break;
+    }
+    this.turning = false;
+    if (this.state === OVER || this.state === LINGERING) {
+      this.dropHeld();
+      return;
+    }
+    if (at >= length) this.dropHeld();
+    else if (this.held === null) this.hold(bytes, at, length);
+    else if (at > 0) {
+      this.held.bytes.copyWithin(0, at, length);
+      this.held.length = length - at;
+    }
+    if (this.state === WAITING && this.client.pending === 0) this.client.resume();
+    else if (this.held !== null || this.state === WAITING) this.client.pause();
+  }
+
+  /** More of a head of which a part is held. */
+  private append(bytes: Buffer, length: number): void {
+    this.hold(bytes, 0, length);
+    const whole = this.held!;
+    // A head ends with a line, so without a new line there is nothing new to see: a client that sends byte by byte costs no scan a byte.
+    const line = bytes.subarray(0, length).includes(LF);
+    if (line || whole.length > this.application.limits.headBytes) this.turn(whole.bytes, 0, whole.length);
+  }
+
+  /** hot: one request from `at`. Answers where it ends, or -1 where its head is not whole (the rest must be held) or the connection is done for. */
+  private begin(bytes: Buffer, at: number, length: number): number {
+    if (this.context.policy !== this.decided && this.redecide()) return -1;
+    const { limits, timeouts } = this.application;
+    const fault = requestHead.scan(bytes, at, length, limits.targetBytes, limits.headFields);
+    if (fault !== null) {
+      if (fault !== 'incomplete') this.refuse(fault, at, bytes, length);
+      else if (length - at > limits.headBytes) this.refuse('head-size', at, bytes, length);
+      // The clock of a head starts with its first byte.
+      else if (this.held === null) this.expireIn(timeouts.requestHead);
+      return -1;
+    }
+    if (requestHead.fields.end - at > limits.headBytes) {
+      this.refuse('head-size', at, bytes, length);
+      return -1;
+    }
+    const { exchange, context } = this;
+    const now = context.clock.now();
+    const end = exchange.prepare(bytes, length, requestHead, this.defaultHost);
+    if (end < 0) {
+      this.refuse('bad-coding', at, bytes, length);
+      return -1;
+    }
+    const upgrading = exchange.upgrading;
+    const decision = this.decideRequest(bytes, upgrading);
+    const denied = kindOf(decision) === DENY;
+    const verdict = !denied ? ledger.RULE_ALLOW : this.application.observes ? ledger.RULE_WOULD_DENY : ledger.RULE_DENY;
+    const { flow } = exchange;
+    openFlow(context, flow, this.listener.application, ruleOf(decision), verdict, now);
+    flow.protocols = upgrading ? HTTP | WEBSOCKET : HTTP;
+    flow.bytesIn = end - at;
+    this.state = BUSY;
+    if (verdict === ledger.RULE_DENY) exchange.deny(kindOf(this.verdict) !== DENY);
+    else exchange.send();
+    return end;
+  }
+
+  private hold(bytes: Buffer, start: number, length: number): void {
+    let held = this.held;
+    if (held === null) {
+      held = takeChunk(length - start);
+      held.length = bytes.copy(held.bytes, 0, start, length);
+      this.held = held;
+      return;
+    }
+    if (held.length + length - start > held.size) {
+      const larger = takeChunk(held.length + length - start);
+      larger.length = held.bytes.copy(larger.bytes, 0, 0, held.length);
+      giveChunk(held);
+      this.held = held = larger;
+    }
+    held.length += bytes.copy(held.bytes, held.length, start, length);
+  }
+
+  takeHeld(): Chunk | null {
+    const held = this.held;
+    this.held = null;
+    return held;
+  }
+
+  private dropHeld(): void {
+    if (this.held !== null) giveChunk(this.held);
+    this.held = null;
+  }
+
+  // --- what the exchange says ----------------------------------------------------------------------------------------------------
+
+  /** hot */
+  expireIn(milliseconds: number): void {
+    this.context.wheel.arm(this, this.context.clock.coarse + milliseconds);
+  }
+
+  /** hot */
+  exchangeDone(keep: boolean): void {
+    if (!keep || this.client.ended) {
+      this.linger();
+      return;
+    }
+    this.state = WAITING;
+    this.expireIn(this.application.timeouts.keepAlive);
+    // Within `turn`, its loop goes on by itself.
+    if (this.turning) return;
+    if (this.client.pending === 0) this.proceed();
+  }
+
+  exchangeBroken(): void {
+    this.leave(true);
+  }
+
+  private proceed(): void {
+    const held = this.held;
+    if (held !== null && held.length > 0) this.turn(held.bytes, 0, held.length);
+    else this.client.resume();
+  }
+
+  // --- what the client does ------------------------------------------------------------------------------------------------------
+
+  wireEnd(): void {
+    if (this.state === BUSY) this.exchange.clientEnd();
+    else this.leave(false);
+  }
+
+  wireError(_wire: Wire, errno: number): void {
+    if (this.state === BUSY) this.exchange.clientError(errno);
+    else this.leave(true);
+  }
+
+  wireDrained(): void {
+    if (this.state === BUSY) this.exchange.clientDrained();
+    else if (this.state === WAITING) this.proceed();
+    else if (this.state === LINGERING) this.linger();
+  }
+
+  expired(): void {
+    if (this.state === BUSY) this.exchange.expired();
+    else if (this.state === LINGERING) this.leave(true);
+    else if (this.held !== null && this.held.length > 0) {
+      this.context.policy.ledger.limit(this.listener.application, 'request-head');
+      this.answerUnread(408, 'request-timeout', 'head', this.held.bytes, 0);
+    } else {
+      this.context.policy.ledger.limit(this.listener.application, 'keep-alive');
+      this.leave(false);
+    }
+  }
+
+  drain(): void {
+    if (this.state === WAITING && this.held === null) this.leave(false);
+  }
+
+  abort(reason: string): void {
+    if (this.exchange.active) this.exchange.abort('proxy', reason);
+    else this.leave(true);
+  }
+
+  describe(into: FlowRecord[]): void {
+    const { exchange } = this;
+    if (exchange.active) into.push(describeFlow(this.context, exchange.flow, this.party, exchange));
+  }
+
+  // --- the end -------------------------------------------------------------------------------------------------------------------
+
+  /** What came is no request that could go on. */
+  private refuse(fault: RequestFault, at: number, bytes: Buffer, length: number): void {
+    const { ledger: counters } = this.context.policy;
+    if (fault === 'head-size' || fault === 'target-size') counters.limit(this.listener.application, fault);
+    else if (fault === 'too-many-fields') counters.limit(this.listener.application, 'head-fields');
+    const status = STATUS_OF_FAULT[fault];
+    const error: ReplyError =
+      status === 414 ? 'target-too-long' : status === 431 ? 'head-too-large' : status === 405 ? 'connect-not-supported' : 'bad-request';
+    this.answerUnread(status, error, fault, bytes, length - at);
+  }
+
+  /** Answers something that never became a request: recorded without a verdict. */
+  private answerUnread(status: number, error: ReplyError, detail: string, _bytes: Buffer, seen: number): void {
+    const { context } = this;
+    const flow = new Flow();
+    openFlow(context, flow, this.listener.application, -1, -1, context.clock.now());
+    flow.status = status;
+    flow.bytesIn = seen;
+    const denied = kindOf(this.verdict) === DENY && !this.application.observes;
+    // A source that no rule allows gets no conversation about its syntax.
+    const bytes = denied
+      ? reply(403, 'denied', context.journal.receipt(flow.receipt), null, false, false)
+      : reply(status, error, context.journal.receipt(flow.receipt), detail, false, false);
+    if (denied) flow.status = 403;
+    flow.bytesOut = bytes.length;
+    const counters = context.policy.ledger;
+    counters.add(this.listener.application, ledger.RESPONSES + Math.floor(flow.status / 100) - 1, 1);
+    counters.add(this.listener.application, ledger.BYTES_OUT, bytes.length);
+    this.client.writeBytes(bytes);
+    closeFlow(context, flow, this.listener.application, this.party, null, 'client', `${error}: ${detail}`);
+    this.linger();
+  }
+
+  /** Sends the last of what is to be sent, then waits a little for the client to close. */
+  private linger(): void {
+    if (this.state === OVER) return;
+    if (this.client.ended && this.client.pending === 0) {
+      this.leave(false);
+      return;
+    }
+    if (this.state !== LINGERING) {
+      this.state = LINGERING;
+      this.dropHeldUnlessTurning();
+      this.expireIn(LINGER_MS);
+    }
+    this.client.end();
+    this.client.resume();
+  }
+
+  private dropHeldUnlessTurning(): void {
+    if (!this.turning) this.dropHeld();
+  }
+
+  private leave(reset: boolean): void {
+    if (this.state === OVER) return;
+    this.state = OVER;
+    const { context } = this;
+    context.wheel.disarm(this);
+    if (reset) this.client.reset();
+    else this.client.close();
+    this.dropHeldUnlessTurning();
+    context.sessions.remove(this);
+    context.caps.release(this.capsColumn, this.source);
+    if (this.listener.application >= 0) context.policy.ledger.add(this.listener.application, ledger.CONNECTIONS_CLOSED, 1);
+  }
+}

@@ -1,0 +1,131 @@
+/** The bulkhead command: its words, their help, and how it ends. What a command does is loaded only when it is called. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { CommandError, EXIT, endQuietlyOnBrokenPipe } from './commands/exit.ts';
+
+const EXIT_HELP = '\nExit status: 0 yes, 1 no (a check failed, a flow is denied), 2 wrong usage or a file that cannot be read.';
+
+endQuietlyOnBrokenPipe();
+process.exitCode = await runCommandLine(process.argv.slice(2));
+
+/** Returns the exit status. Whatever goes wrong is said in one line on standard error. */
+async function runCommandLine(words: readonly string[]): Promise<number> {
+  let status: number = EXIT.yes;
+  const program = describeProgram((result) => {
+    status = result;
+  });
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return status;
+  } catch (error) {
+    if (error instanceof CommandError) {
+      process.stderr.write(`bulkhead: ${error.message}\n`);
+      return error.exitStatus;
+    }
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return EXIT.yes;
+    // Without a word the help was written already.
+    if (error.code === 'commander.help') return EXIT.wrong;
+    const named = program.commands.some((command) => command.name() === words[0]);
+    const message = error.message
+      .replace(/^error: /, '')
+      .replace(/\n+/g, ' ')
+      .trim();
+    process.stderr.write(`bulkhead: ${message}; see bulkhead ${named ? `${words[0]} ` : ''}--help\n`);
+    return EXIT.wrong;
+  }
+}
+
+function describeProgram(end: (status: number) => void): Command {
+  const program = new Command('bulkhead')
+    .description('A userspace load balancer and segmenting proxy: every flow is asked of the policy before a server is dialled.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .addHelpText('after', `${EXIT_HELP}\n\nStart with: bulkhead demo`);
+
+  program
+    .command('run')
+    .argument('<file>', 'the YAML file, or a folder of *.yaml')
+    .description('carry traffic until SIGTERM or SIGINT, which drain; SIGHUP reloads the file')
+    .option('--drain <duration>', 'how long live flows may take to end after SIGTERM', '30s')
+    .option('--workers <count>', 'threads that carry traffic, whatever the file says')
+    .addHelpText('after', runHelp())
+    .action(async (file, options) => end(await (await import('./commands/run.ts')).run(file, options)));
+
+  program
+    .command('check')
+    .argument('<file>', 'the YAML file, or a folder of *.yaml')
+    .description("parse, compile and lint the file, and run the file's tests")
+    .option('--json', 'print the findings as JSON')
+    .addHelpText('after', checkHelp())
+    .action(async (file, options) => end(await (await import('./commands/check.ts')).check(file, options)));
+
+  program
+    .command('explain')
+    .argument('<file-or-receipt>', 'the file to ask, or the receipt of a flow that happened')
+    .description('say whether a flow is allowed, by which rule, and what would have allowed it')
+    .option('--from <ip>', 'address of the source')
+    .option('--to <ip:port>', 'the VIP')
+    .option('--protocol <name>', 'what the flow speaks: http, tls, postgres, ...')
+    .option('--method <method>', 'http: the method of the request')
+    .option('--host <host>', 'http: the host of the request')
+    .option('--path <path>', 'http: the path of the request')
+    .option('--batch', 'read flows as JSON lines on standard input, write one verdict a line, in order')
+    .option('--admin <url>', 'for a receipt: the admin endpoint of the running node', 'http://127.0.0.1:9900')
+    .option('--json', 'print the verdict as JSON')
+    .addHelpText('after', explainHelp())
+    .action(async (subject, options) => end(await (await import('./commands/explain.ts')).explainCommand(subject, options)));
+
+  program
+    .command('schema')
+    .description('print the JSON Schema of the file, for editors')
+    .option('--json', 'print JSON, as it does anyway')
+    .addHelpText('after', '\nExample:\n  bulkhead schema > bulkhead.schema.json')
+    .action(async () => end(await (await import('./commands/schema.ts')).schema()));
+
+  program
+    .command('demo')
+    .description('run config/bulkhead.yaml on loopback with small backends of its own, and say what to try')
+    .addHelpText('after', '\nExample:\n  npm start\n\nIt stops on Ctrl-C.')
+    .action(async () => end(await (await import('./commands/demo.ts')).demo()));
+
+  return program;
+}
+
+function runHelp(): string {
+  return `
+Examples:
+  bulkhead run bulkhead.yaml
+  bulkhead run bulkhead.yaml --drain 5s --workers 2
+
+SIGHUP applies the file again, whole or not at all: with any error the policy in force stays in force.
+Exit status: 0 stopped as it was told, 1 could not start, 2 wrong usage or a file that cannot be read.`;
+}
+
+function checkHelp(): string {
+  return `
+Examples:
+  bulkhead check bulkhead.yaml
+  bulkhead check bulkhead.yaml --json | jq .problems
+
+Exit status: 0 the file can be applied, 1 it cannot (an error, or a test that fails), 2 wrong usage or a file that cannot be read.`;
+}
+
+function explainHelp(): string {
+  return `
+Examples:
+  bulkhead explain bulkhead.yaml --from 198.51.100.7 --to 127.0.0.1:8080 --protocol http --path /admin/x
+  echo '{"from":"198.51.100.7","to":"127.0.0.1:8080","protocol":"http"}' | bulkhead explain bulkhead.yaml --batch
+  bulkhead explain RECEIPT --admin http://127.0.0.1:9900
+
+A line of a batch is an object with from and to, and where they matter protocol, method, host and path. A bad line is answered
+by { "error": ... } in its place.
+Exit status: 0 allowed, 1 denied, 2 wrong usage or a file that cannot be read. A batch: 0 every line was answered, 2 a line was bad.`;
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,185 @@
+/**
+ * The worker threads: started, told, asked, and replaced when one dies. What a dead worker held in shared memory is
+ * given back here, so that nothing waits for it.
+ */
+import { randomBytes } from 'node:crypto';
+import { Worker } from 'node:worker_threads';
+import type { FlowRecord } from '../observe/view.ts';
+import type { FromWorker, Plan, SharedMemory, ToWorker, WorkerStart } from './plan.ts';
+
+/** A worker that dies young is started again after this long, doubled each time up to the most. */
+const RESTART_MS_FIRST = 100;
+const RESTART_MS_MOST = 5_000;
+/** A worker that lived this long is no longer young. */
+const STEADY_MS = 30_000;
+/** A question to a worker that is not answered within this is answered without it. */
+const ASK_MS = 2_000;
+
+export type Swapped = Extract<FromWorker, { type: 'swapped' }>;
+
+export interface CrewEvents {
+  /** A worker has ended by itself. Shared memory is to be cleared of it before the call returns. */
+  died(worker: number, why: string): void;
+  swapped(worker: number, result: Swapped): void;
+  /** The journal ring of a worker wants to be emptied. */
+  pressing(worker: number): void;
+  trouble(worker: number, message: string, detail: Record<string, string | number>): void;
+}
+
+interface Member {
+  readonly id: number;
+  thread: Worker | null;
+  generation: number;
+  idle: boolean;
+  startedAt: number;
+  restartMs: number;
+  failure: string;
+}
+
+export class Crew {
+  readonly members: readonly Member[];
+  private readonly shared: SharedMemory;
+  private readonly rings: readonly SharedArrayBuffer[];
+  private readonly events: CrewEvents;
+  private plans: readonly Plan[] = [];
+  private readonly waiting = new Map<number, (flows: readonly FlowRecord[]) => void>();
+  private question = 0;
+  private stopping = false;
+  restarts = 0;
+
+  constructor(shared: SharedMemory, rings: readonly SharedArrayBuffer[], events: CrewEvents) {
+    this.shared = shared;
+    this.rings = rings;
+    this.events = events;
+    this.members = Array.from({ length: shared.workers }, (_, id) => ({
+      id,
+      thread: null,
+      generation: 0,
+      idle: false,
+      startedAt: 0,
+      restartMs: RESTART_MS_FIRST,
+      failure: '',
+    }));
+  }
+
+  /** Brings a policy to every worker, one plan each; starts those that do not run. Answers come as `swapped`. */
+  swap(plans: readonly Plan[]): void {
+    this.plans = plans;
+    for (const member of this.members) {
+      if (member.thread === null) this.start(member);
+      else this.tell(member, { type: 'swap', plan: plans[member.id]! });
+    }
+  }
+
+  drain(): void {
+    this.stopping = true;
+    for (const member of this.members) {
+      if (member.thread === null) member.idle = true;
+      else this.tell(member, { type: 'drain' });
+    }
+  }
+
+  get drained(): boolean {
+    return this.members.every((member) => member.idle);
+  }
+
+  /** Ends every worker, with what it still carries. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await Promise.all(
+      this.members.map(async (member) => {
+        const { thread } = member;
+        if (thread === null) return;
+        const gone = new Promise<void>((resolve) => thread.once('exit', () => resolve()));
+        this.tell(member, { type: 'stop' });
+        const timer = setTimeout(() => void thread.terminate(), ASK_MS);
+        await gone;
+        clearTimeout(timer);
+      }),
+    );
+  }
+
+  /** Live flows of all workers; with a receipt, only that one. */
+  async flows(limit: number, receipt: string | null): Promise<FlowRecord[]> {
+    const answers = await Promise.all(this.members.map((member) => this.ask(member, limit, receipt)));
+    return answers.flat();
+  }
+
+  private ask(member: Member, limit: number, receipt: string | null): Promise<readonly FlowRecord[]> {
+    if (member.thread === null) return Promise.resolve([]);
+    const id = ++this.question;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.waiting.delete(id);
+        resolve([]);
+      }, ASK_MS);
+      this.waiting.set(id, (flows) => {
+        clearTimeout(timer);
+        this.waiting.delete(id);
+        resolve(flows);
+      });
+      this.tell(member, { type: 'flows', id, limit, receipt });
+    });
+  }
+
+  private tell(member: Member, message: ToWorker): void {
+    member.thread?.postMessage(message);
+  }
+
+  private start(member: Member): void {
+    const workerData: WorkerStart = {
+      worker: member.id,
+      shared: this.shared,
+      ring: this.rings[member.id]!,
+      receiptPrefix: `${randomBytes(4).toString('hex')}${member.id.toString(36)}`,
+    };
+    const thread = new Worker(new URL('../worker/worker.ts', import.meta.url), { workerData, execArgv: [], name: `worker-${member.id}` });
+    member.thread = thread;
+    member.startedAt = performance.now();
+    member.failure = '';
+    thread.on('message', (message: FromWorker) => this.heard(member, message));
+    thread.on('error', (error: unknown) => {
+      member.failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    });
+    thread.on('exit', (status) => this.ended(member, status));
+    this.tell(member, { type: 'swap', plan: this.plans[member.id]! });
+  }
+
+  private ended(member: Member, status: number): void {
+    member.thread = null;
+    member.generation = 0;
+    member.idle = true;
+    this.events.died(member.id, member.failure || `exit ${status}`);
+    if (this.stopping) return;
+    member.idle = false;
+    this.restarts++;
+    if (performance.now() - member.startedAt > STEADY_MS) member.restartMs = RESTART_MS_FIRST;
+    setTimeout(() => {
+      if (!this.stopping && member.thread === null) this.start(member);
+    }, member.restartMs);
+    member.restartMs = Math.min(member.restartMs * 2, RESTART_MS_MOST);
+  }
+
+  private heard(member: Member, message: FromWorker): void {
+    switch (message.type) {
+      case 'swapped':
+        member.generation = message.generation;
+        this.events.swapped(member.id, message);
+        break;
+      case 'flows':
+        this.waiting.get(message.id)?.(message.flows);
+        break;
+      case 'idle':
+        member.idle = true;
+        break;
+      case 'pressing':
+        this.events.pressing(member.id);
+        break;
+      case 'trouble':
+        this.events.trouble(member.id, message.message, message.detail);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * Active checks, from the main thread: a TCP connect or an HTTP request at each interval, jittered so that many nodes don't knock as one. A server starts
+ * as up; its first check decides at once, after that `rise` and `fall` do.
+ */
+import { connect } from 'node:net';
+import { Agent, type Dispatcher } from 'undici';
+import { formatAddress } from '../../config/address.ts';
+import type { Document, Endpoint, HealthCheck } from '../../config/document.ts';
+import type { ServerTable } from '../shared/servers.ts';
+import type { Planner } from './planner.ts';
+
+/** Share of the interval by which a check may come earlier or later. */
+const JITTER = 0.1;
+
+export interface HealthEvents {
+  changed(pool: string, server: string, up: boolean, detail: string): void;
+}
+
+interface Outcome {
+  readonly good: boolean;
+  readonly detail: string;
+}
+
+class Check {
+  readonly key: string;
+  detail = 'not checked yet';
+  up = true;
+  private first = true;
+  private streak = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private stopped = false;
+  private readonly agent: Agent;
+  private readonly endpoint: Endpoint;
+  private readonly settings: HealthCheck;
+  private readonly settle: (up: boolean, detail: string) => void;
+
+  constructor(key: string, endpoint: Endpoint, settings: HealthCheck, random: () => number, settle: (up: boolean, detail: string) => void) {
+    this.key = key;
+    this.endpoint = endpoint;
+    this.settings = settings;
+    this.settle = settle;
+    this.random = random;
+    // A new connection each time: a check of a kept one would not see a server that takes no new ones.
+    this.agent = new Agent({
+      allowH2: false,
+      pipelining: 0,
+      connect: { timeout: settings.timeoutMs, ...(endpoint.kind === 'unix' ? { socketPath: endpoint.path } : {}) },
+    });
+    this.timer = setTimeout(() => void this.run(), 0);
+  }
+
+  private readonly random: () => number;
+
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    void this.agent.destroy();
+  }
+
+  private async run(): Promise<void> {
+    const outcome = this.settings.type === 'tcp' ? await this.tcp() : await this.http();
+    if (this.stopped) return;
+    this.note(outcome);
+    const { intervalMs } = this.settings;
+    this.timer = setTimeout(() => void this.run(), intervalMs * (1 + JITTER * (2 * this.random() - 1)));
+  }
+
+  private note(outcome: Outcome): void {
+    this.detail = outcome.detail;
+    const was = this.up;
+    if (outcome.good === this.up) this.streak = 0;
+    else if (++this.streak >= (this.first ? 1 : this.up ? this.settings.fall : this.settings.rise)) {
+      this.up = outcome.good;
+      this.streak = 0;
+    }
+    this.first = false;
+    if (this.up !== was) this.settle(this.up, outcome.detail);
+  }
+
+  private tcp(): Promise<Outcome> {
+    const { endpoint } = this;
+    return new Promise((resolve) => {
+      const socket = endpoint.kind === 'unix' ? connect(endpoint.path) : connect(endpoint.port, formatAddress(endpoint.address));
+      const done = (outcome: Outcome) => {
+        socket.destroy();
+        resolve(outcome);
+      };
+      socket.setTimeout(this.settings.timeoutMs, () => done({ good: false, detail: 'connect timed out' }));
+      socket.on('connect', () => done({ good: true, detail: 'connected' }));
+      socket.on('error', (error: NodeJS.ErrnoException) => done({ good: false, detail: error.code ?? error.message }));
+    });
+  }
+
+  private async http(): Promise<Outcome> {
+    const { endpoint, settings } = this;
+    const origin = endpoint.kind === 'unix' ? 'http://localhost' : `http://${endpoint.text}`;
+    const signal = AbortSignal.timeout(settings.timeoutMs);
+    try {
+      const response: Dispatcher.ResponseData = await this.agent.request({
+        origin,
+        path: settings.path,
+        method: 'GET',
+        signal,
+        headers: {
+          host: settings.host ?? (endpoint.kind === 'unix' ? 'localhost' : endpoint.text),
+          'user-agent': 'bulkhead-health',
+          connection: 'close',
+        },
+      });
+      await response.body.dump({ limit: 64 * 1024, signal });
+      const { statusCode } = response;
+      return { good: settings.expect.some(([low, high]) => statusCode >= low && statusCode <= high), detail: `HTTP ${statusCode}` };
+    } catch (error) {
+      if (signal.aborted) return { good: false, detail: 'timed out' };
+      const { code, message } = error as NodeJS.ErrnoException;
+      return { good: false, detail: code ?? message };
+    }
+  }
+}
+
+export class Health {
+  private readonly servers: ServerTable;
+  private readonly planner: Planner;
+  private readonly events: HealthEvents;
+  private readonly random: () => number;
+  private checks = new Map<string, Check>();
+
+  constructor(servers: ServerTable, planner: Planner, events: HealthEvents, random: () => number) {
+    this.servers = servers;
+    this.planner = planner;
+    this.events = events;
+    this.random = random;
+  }
+
+  /** Checks what the document asks for. A check that stays as it was goes on, with what it knows. */
+  watch(document: Document): void {
+    const before = this.checks;
+    this.checks = new Map();
+    for (const pool of document.pools) {
+      for (const server of pool.servers) {
+        const name = `${pool.name} ${server.endpoint.text}`;
+        const row = this.planner.rowOf(pool.name, server.endpoint.text)!;
+        if (pool.health === null) {
+          this.servers.setUp(row, true);
+          continue;
+        }
+        const key = JSON.stringify(pool.health);
+        const existing = before.get(name);
+        if (existing !== undefined && existing.key === key) {
+          before.delete(name);
+          this.checks.set(name, existing);
+          continue;
+        }
+        this.checks.set(
+          name,
+          new Check(key, server.endpoint, pool.health, this.random, (up, detail) => {
+            this.servers.setUp(row, up);
+            this.events.changed(pool.name, server.endpoint.text, up, detail);
+          }),
+        );
+      }
+    }
+    for (const check of before.values()) check.stop();
+  }
+
+  detail(pool: string, server: string): string {
+    return this.checks.get(`${pool} ${server}`)?.detail ?? 'no check';
+  }
+
+  stop(): void {
+    for (const check of this.checks.values()) check.stop();
+    this.checks.clear();
+  }
+}

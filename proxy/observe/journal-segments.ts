@@ -1,0 +1,55 @@
+/** The segment files of a journal: their names, which ones exist, and which ones go. */
+import { readdirSync, statSync } from 'node:fs';
+import { unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const SEGMENT_NAME = /^journal-\d{8}T\d{9}Z-\d+-\d{6}\.ndjson$/;
+/** A node that is restarted over and over leaves small segments behind; their number is bounded as well as their bytes. */
+const SEGMENTS_MAX = 4096;
+
+export interface Segment {
+  readonly path: string;
+  /** Bytes of complete batches; a torn tail of an earlier run is included and skipped when it is read. */
+  size: number;
+}
+
+/** `journal-<time>-<process>-<sequence>.ndjson`: sorts by time, and no two processes ever choose one name. */
+export function segmentName(atMs: number, pid: number, sequence: number): string {
+  const time = new Date(atMs).toISOString().replace(/[-:.]/g, '');
+  return `journal-${time}-${pid}-${String(sequence).padStart(6, '0')}.ndjson`;
+}
+
+/** The segments in a folder, oldest first; none where the folder does not exist. Throws what else the file system says. */
+export function listSegments(directory: string): Segment[] {
+  let names: string[];
+  try {
+    names = readdirSync(directory);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  }
+  return names
+    .filter((name) => SEGMENT_NAME.test(name))
+    .sort()
+    .map((name) => {
+      const path = join(directory, name);
+      return { path, size: statSync(path, { throwIfNoEntry: false })?.size ?? 0 };
+    });
+}
+
+/** Deletes the oldest segments until the rest fits; the newest always stays. One that cannot be deleted is tried again next time. */
+export async function forgetOldest(segments: readonly Segment[], sizeBytes: number): Promise<Segment[]> {
+  let total = segments.reduce((sum, segment) => sum + segment.size, 0);
+  let first = 0;
+  while (first < segments.length - 1 && (total > sizeBytes || segments.length - first > SEGMENTS_MAX)) {
+    const segment = segments[first]!;
+    const gone = await unlink(segment.path).then(
+      () => true,
+      (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT',
+    );
+    if (!gone) break;
+    total -= segment.size;
+    first++;
+  }
+  return segments.slice(first);
+}

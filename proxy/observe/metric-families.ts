@@ -1,0 +1,199 @@
+/** Which families a node exports and the series of each: names and labels of the public contract, then bounded extras. */
+import type { Application, Document } from '../../config/document.ts';
+import { possibleVerdicts, ruleCountersByName } from './verdicts.ts';
+import { type ApplicationCounters, type Counters, DIAL_RESULTS, DURATION_BOUNDS_SECONDS, type Histogram, type NodeView } from './view.ts';
+
+const CODES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const;
+const BOUND_LABELS = [...DURATION_BOUNDS_SECONDS.map(String), '+Inf'];
+
+/** One series. The key order of `labels` is the order in the text. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+  /** Where the series is not called like its family: `…_bucket`, `…_sum`, `…_count`. */
+  readonly metricName?: string;
+}
+
+export interface MetricFamily {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly values: readonly Sample[];
+}
+
+/** Every family of one scrape, in the order in which they are printed. */
+export function metricFamilies(view: NodeView): MetricFamily[] {
+  const counters = view.counters();
+  const policy = view.policy();
+  return [
+    ...flowFamilies(counters, policy.document),
+    ...httpFamilies(counters, policy.document),
+    ...serverFamilies(view),
+    ...nodeFamilies(view, counters, policy.generation),
+    ...processFamilies(view.startedAt),
+  ];
+}
+
+function flowFamilies(counters: Counters, document: Document): MetricFamily[] {
+  const applications = counters.applications;
+  return [
+    counter('bulkhead_flows_total', 'Flows decided, by the rule that decided and its verdict.', verdictSamples(counters, document)),
+    gauge(
+      'bulkhead_flows_active',
+      'Flows that are live now.',
+      perApplication(applications, (a) => a.flowsActive),
+    ),
+    counter(
+      'bulkhead_flows_revoked_total',
+      'Live flows ended because a newer policy no longer allows them.',
+      perApplication(applications, (a) => a.flowsRevoked),
+    ),
+    histogram(
+      'bulkhead_flow_duration_seconds',
+      'Life of a flow, from its verdict to its end.',
+      applications.map((a) => [a.application, a.flowDuration]),
+    ),
+    counter(
+      'bulkhead_bytes_total',
+      'Bytes carried: in from clients, out to clients.',
+      applications.flatMap((a) => [
+        { labels: { application: a.application, direction: 'in' }, value: a.bytesIn },
+        { labels: { application: a.application, direction: 'out' }, value: a.bytesOut },
+      ]),
+    ),
+    gauge(
+      'bulkhead_connections_active',
+      'Client connections that are open now.',
+      perApplication(applications, (a) => a.connectionsActive),
+    ),
+    counter(
+      'bulkhead_limit_hits_total',
+      'Times that a limit was hit.',
+      counters.limits.map((l) => ({ labels: { application: l.application, limit: l.limit }, value: l.hits })),
+    ),
+  ];
+}
+
+/** Only series that can occur: those that the document can produce, and those that an earlier document did. */
+function verdictSamples(counters: Counters, document: Document): Sample[] {
+  const verdicts = possibleVerdicts(document);
+  const samples: Sample[] = [];
+  for (const counts of ruleCountersByName(counters.rules)) {
+    const { application, rule } = counts;
+    const possible = verdicts(application, rule);
+    if (possible.allow || counts.allow > 0) samples.push({ labels: { application, rule, verdict: 'allow' }, value: counts.allow });
+    if (possible.deny || counts.deny > 0) samples.push({ labels: { application, rule, verdict: 'deny' }, value: counts.deny });
+    if (possible.wouldDeny || counts.wouldDeny > 0)
+      samples.push({ labels: { application, rule, verdict: 'would_deny' }, value: counts.wouldDeny });
+  }
+  return samples;
+}
+
+function httpFamilies(counters: Counters, document: Document): MetricFamily[] {
+  const modes = new Map<string, Application['mode']>(document.applications.map((a) => [a.name, a.mode]));
+  const speaking = counters.applications.filter((a) => modes.get(a.application) === 'http' || a.responses.some((n) => n > 0));
+  return [
+    counter(
+      'bulkhead_http_requests_total',
+      'Requests answered, by class of status code.',
+      speaking.flatMap((a) => CODES.map((code, i) => ({ labels: { application: a.application, code }, value: a.responses[i] ?? 0 }))),
+    ),
+    histogram(
+      'bulkhead_http_request_duration_seconds',
+      'From the first byte of a request to the last byte of its response.',
+      speaking.map((a) => [a.application, a.requestDuration]),
+    ),
+  ];
+}
+
+function serverFamilies(view: NodeView): MetricFamily[] {
+  const now = Date.now();
+  const servers = view.servers();
+  const label = (s: { pool: string; server: string }) => ({ pool: s.pool, server: s.server });
+  return [
+    gauge(
+      'bulkhead_server_up',
+      'What the active checks say: 1 up, 0 down.',
+      servers.map((s) => ({ labels: label(s), value: s.up ? 1 : 0 })),
+    ),
+    gauge(
+      'bulkhead_server_ejected',
+      'Taken out after failures in a row: 1 while out.',
+      servers.map((s) => ({ labels: label(s), value: s.ejectedUntil > now ? 1 : 0 })),
+    ),
+    gauge(
+      'bulkhead_server_flows_active',
+      'Flows that a server carries now.',
+      servers.map((s) => ({ labels: label(s), value: s.flowsActive })),
+    ),
+    counter(
+      'bulkhead_server_dials_total',
+      'Dials to a server, by result.',
+      servers.flatMap((s) => DIAL_RESULTS.map((result) => ({ labels: { ...label(s), result }, value: s.dials[result] }))),
+    ),
+  ];
+}
+
+function nodeFamilies(view: NodeView, counters: Counters, generation: number): MetricFamily[] {
+  const applies = view.applies();
+  const byResult = (result: string, value: number): Sample => ({ labels: { result }, value });
+  return [
+    gauge('bulkhead_policy_generation', 'Generation of the policy in force.', single(generation)),
+    counter('bulkhead_policy_applies_total', 'Policies offered to the node, by result.', [
+      byResult('applied', applies.applied),
+      byResult('refused', applies.refused),
+    ]),
+    counter('bulkhead_journal_records_total', 'Flow records, by what the journal did with them.', [
+      byResult('written', counters.journal.written),
+      byResult('dropped', counters.journal.dropped),
+    ]),
+    counter('bulkhead_worker_restarts_total', 'Workers that died and were replaced.', single(counters.workerRestarts)),
+    gauge('bulkhead_build_info', 'Always 1; the labels say what runs.', [
+      { labels: { version: view.version, runtime: process.version, node: view.node }, value: 1 },
+    ]),
+  ];
+}
+
+/** Of the whole process, all threads together. The library's own set has names that `promtool check metrics` rejects. */
+function processFamilies(startedAtMs: number): MetricFamily[] {
+  const cpu = process.cpuUsage();
+  const memory = process.memoryUsage();
+  return [
+    counter('process_cpu_seconds_total', 'User and system CPU time of all threads.', single((cpu.user + cpu.system) / 1e6)),
+    counter('process_cpu_user_seconds_total', 'User CPU time of all threads.', single(cpu.user / 1e6)),
+    counter('process_cpu_system_seconds_total', 'System CPU time of all threads.', single(cpu.system / 1e6)),
+    gauge('process_resident_memory_bytes', 'Resident memory.', single(memory.rss)),
+    gauge('process_heap_bytes', 'JavaScript heap of the main thread.', single(memory.heapTotal)),
+    gauge('process_start_time_seconds', 'Start of the node, in seconds since the epoch.', single(startedAtMs / 1000)),
+  ];
+}
+
+function histogram(name: string, help: string, series: readonly (readonly [string, Histogram])[]): MetricFamily {
+  const values: Sample[] = [];
+  for (const [application, { counts, sumSeconds }] of series) {
+    let cumulative = 0;
+    for (const [i, le] of BOUND_LABELS.entries()) {
+      cumulative += counts[i] ?? 0;
+      values.push({ metricName: `${name}_bucket`, labels: { application, le }, value: cumulative });
+    }
+    values.push({ metricName: `${name}_sum`, labels: { application }, value: sumSeconds });
+    values.push({ metricName: `${name}_count`, labels: { application }, value: cumulative });
+  }
+  return { name, help, type: 'histogram', values };
+}
+
+function counter(name: string, help: string, values: readonly Sample[]): MetricFamily {
+  return { name, help, type: 'counter', values };
+}
+
+function gauge(name: string, help: string, values: readonly Sample[]): MetricFamily {
+  return { name, help, type: 'gauge', values };
+}
+
+function single(value: number): Sample[] {
+  return [{ labels: {}, value }];
+}
+
+function perApplication(applications: readonly ApplicationCounters[], read: (a: ApplicationCounters) => number): Sample[] {
+  return applications.map((a) => ({ labels: { application: a.application }, value: read(a) }));
+}

@@ -1,0 +1,11 @@
+# Sourced with $root set: leaves in $node the pinned runtime, or the machine's own Node where npm has no pinned one for this platform.
+node="$root/node_modules/.bin/node"
+PATH="$root/node_modules/.bin:$PATH"
+export PATH
+if [ ! -x "$node" ]; then
+  node=$(command -v node || true)
+  if [ -z "$node" ] || ! "$node" -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 24 || (a === 24 && b >= 20) ? 0 : 1)'; then
+    echo "bulkhead: no pinned Node for this platform, and the machine's is older than 24.20: install Node 24.20 or newer" >&2
+    exit 1
+  fi
+fi

@@ -1,0 +1,101 @@
+/**
+ * Counters. Each worker has a slice of shared memory that it alone writes; the main thread reads them and adds up. A policy in
+ * force has its own layout (its applications and rules), so a swap brings new slices, and what the old ones
+ * held is carried over by name when every worker has moved on.
+ */
+import { DURATION_BOUNDS_SECONDS } from '../observe/view.ts';
+
+const BUCKETS = DURATION_BOUNDS_SECONDS.length + 1;
+
+/** Limits and timeouts that can be hit, in the order of their slots. Names are those of the file where it has one. */
+export const LIMITS = [
+  'process-connections',
+  'connections',
+  'connections-per-source',
+  'head-size',
+  'head-fields',
+  'target-size',
+  'pipelined-bytes',
+  'request-head',
+  'request-body',
+  'response',
+  'keep-alive',
+  'connect',
+  'idle',
+  'total',
+  'half-closed',
+  'detect',
+  'retry-budget',
+] as const;
+export type Limit = (typeof LIMITS)[number];
+const LIMIT_SLOT = new Map<Limit, number>(LIMITS.map((limit, i) => [limit, i]));
+
+/** Slots of one application, in float64 words. */
+export const FLOWS_OPENED = 0;
+export const FLOWS_CLOSED = 1;
+export const FLOWS_REVOKED = 2;
+export const CONNECTIONS_OPENED = 3;
+export const CONNECTIONS_CLOSED = 4;
+export const BYTES_IN = 5;
+export const BYTES_OUT = 6;
+/** 1xx to 5xx. */
+export const RESPONSES = 7;
+export const FLOW_SUM = 12;
+export const FLOW_BUCKETS = 13;
+export const REQUEST_SUM = FLOW_BUCKETS + BUCKETS;
+export const REQUEST_BUCKETS = REQUEST_SUM + 1;
+export const LIMIT_HITS = REQUEST_BUCKETS + BUCKETS;
+export const APPLICATION_WORDS = LIMIT_HITS + LIMITS.length;
+
+/** Slots of one rule. */
+export const RULE_ALLOW = 0;
+export const RULE_DENY = 1;
+export const RULE_WOULD_DENY = 2;
+export const RULE_WORDS = 3;
+
+export type RuleVerdict = typeof RULE_ALLOW | typeof RULE_DENY | typeof RULE_WOULD_DENY;
+
+/** Words that a policy of this many applications and rules takes. */
+export function ledgerWords(applications: number, rules: number): number {
+  return applications * APPLICATION_WORDS + rules * RULE_WORDS;
+}
+
+export function createLedger(applications: number, rules: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(Math.max(1, ledgerWords(applications, rules)) * Float64Array.BYTES_PER_ELEMENT);
+}
+
+/** What a worker writes. hot: every method is an addition to a word of its own. */
+export class LedgerSlice {
+  readonly words: Float64Array;
+  private readonly rulesAt: number;
+
+  constructor(buffer: SharedArrayBuffer, applications: number) {
+    this.words = new Float64Array(buffer);
+    this.rulesAt = applications * APPLICATION_WORDS;
+  }
+
+  add(application: number, slot: number, amount: number): void {
+    const at = application * APPLICATION_WORDS + slot;
+    this.words[at] = this.words[at]! + amount;
+  }
+
+  rule(rule: number, verdict: RuleVerdict): void {
+    const at = this.rulesAt + rule * RULE_WORDS + verdict;
+    this.words[at] = this.words[at]! + 1;
+  }
+
+  limit(application: number, limit: Limit): void {
+    this.add(application, LIMIT_HITS + LIMIT_SLOT.get(limit)!, 1);
+  }
+
+  /** `sumSlot` is FLOW_SUM or REQUEST_SUM; its buckets follow it. */
+  duration(application: number, sumSlot: number, seconds: number): void {
+    const at = application * APPLICATION_WORDS + sumSlot;
+    const words = this.words;
+    words[at] = words[at]! + seconds;
+    let bucket = 0;
+    while (bucket < BUCKETS - 1 && seconds > DURATION_BOUNDS_SECONDS[bucket]!) bucket++;
+    const slot = at + 1 + bucket;
+    words[slot] = words[slot]! + 1;
+  }
+}

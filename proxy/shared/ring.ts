@@ -1,0 +1,94 @@
+/**
+ * A ring of bytes from one worker to the main thread: the journal's way out. One writer, one reader, no lock. A full ring
+ * drops the record and counts it; the worker never waits.
+ */
+
+export const RING_BYTES = 4 * 1024 * 1024;
+const MASK = RING_BYTES - 1;
+
+/** Header words. Positions grow without end, modulo 2^32; their difference is what the ring holds. */
+const WRITTEN = 0;
+const READ = 1;
+const RECORDS = 2;
+const DROPPED = 3;
+const DENIALS = 4;
+const HEADER_BYTES = 64;
+
+export function createRing(): SharedArrayBuffer {
+  return new SharedArrayBuffer(HEADER_BYTES + RING_BYTES);
+}
+
+export class RingWriter {
+  private readonly header: Int32Array;
+  private readonly data: Buffer;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.header = new Int32Array(buffer, 0, HEADER_BYTES / 4);
+    this.data = Buffer.from(buffer, HEADER_BYTES, RING_BYTES);
+  }
+
+  /** hot: appends bytes [0, length), one record. Answers false where there was no room. */
+  write(bytes: Buffer, length: number, denied: boolean): boolean {
+    const header = this.header;
+    const written = header[WRITTEN]!;
+    const held = (written - Atomics.load(header, READ)) | 0;
+    if (held + length > RING_BYTES) {
+      header[DROPPED] = (header[DROPPED]! + 1) | 0;
+      return false;
+    }
+    const at = written & MASK;
+    const first = Math.min(length, RING_BYTES - at);
+    bytes.copy(this.data, at, 0, first);
+    if (first < length) bytes.copy(this.data, 0, first, length);
+    header[RECORDS] = (header[RECORDS]! + 1) | 0;
+    if (denied) header[DENIALS] = (header[DENIALS]! + 1) | 0;
+    Atomics.store(header, WRITTEN, (written + length) | 0);
+    return true;
+  }
+
+  /** More than half full: worth waking the reader for. */
+  get pressing(): boolean {
+    return ((this.header[WRITTEN]! - this.header[READ]!) | 0) > RING_BYTES / 2;
+  }
+}
+
+export class RingReader {
+  private readonly header: Int32Array;
+  private readonly data: Buffer;
+  private records = 0;
+  private dropped = 0;
+  private denials = 0;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.header = new Int32Array(buffer, 0, HEADER_BYTES / 4);
+    this.data = Buffer.from(buffer, HEADER_BYTES, RING_BYTES);
+  }
+
+  /** Hands over what has come, in at most two views that are good during the call, and answers how many records were dropped since the last call. */
+  drain(take: (bytes: Buffer, records: number, denials: boolean) => void): number {
+    const header = this.header;
+    // Records are counted before the position is published, so what is counted here may be one or two ahead, never behind.
+    const written = Atomics.load(header, WRITTEN);
+    const read = header[READ]!;
+    const held = (written - read) | 0;
+    if (held > 0) {
+      const records = header[RECORDS]!;
+      const at = read & MASK;
+      const first = Math.min(held, RING_BYTES - at);
+      const count = (records - this.records) | 0;
+      this.records = records;
+      const denials = header[DENIALS]!;
+      const denied = denials !== this.denials;
+      this.denials = denials;
+      if (first < held) {
+        const whole = Buffer.concat([this.data.subarray(at, at + first), this.data.subarray(0, held - first)]);
+        take(whole, count, denied);
+      } else take(this.data.subarray(at, at + first), count, denied);
+      Atomics.store(header, READ, written);
+    }
+    const dropped = header[DROPPED]!;
+    const news = (dropped - this.dropped) | 0;
+    this.dropped = dropped;
+    return news;
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Counts that must be exact across threads: connections in flight to a server, connections of an application, of a source.
+ * Each worker writes a row of its own, so a worker that dies takes nothing with it that its row does not say; the count is the sum
+ * of the column. To keep under a cap, a worker adds first and sums after: two that race may both step back, never both go over.
+ */
+
+export class Slices {
+  readonly buffer: SharedArrayBuffer;
+  private readonly counts: Int32Array;
+  private readonly workers: number;
+  private readonly columns: number;
+
+  /** `buffer` from another thread's `Slices` of the same size; absent to make one. */
+  constructor(workers: number, columns: number, buffer?: SharedArrayBuffer) {
+    this.workers = workers;
+    this.columns = columns;
+    this.buffer = buffer ?? new SharedArrayBuffer(workers * columns * Int32Array.BYTES_PER_ELEMENT);
+    this.counts = new Int32Array(this.buffer);
+  }
+
+  /** hot: the worker's own part of a column changes by `amount`. */
+  add(worker: number, column: number, amount: number): void {
+    Atomics.add(this.counts, worker * this.columns + column, amount);
+  }
+
+  /** hot: the column over all workers. */
+  total(column: number): number {
+    let sum = 0;
+    for (let at = column; at < this.workers * this.columns; at += this.columns) sum += Atomics.load(this.counts, at);
+    return sum;
+  }
+
+  own(worker: number, column: number): number {
+    return this.counts[worker * this.columns + column]!;
+  }
+
+  /** hot: adds one unless the column would pass `cap`; answers whether it did. */
+  claim(worker: number, column: number, cap: number): boolean {
+    this.add(worker, column, 1);
+    if (this.total(column) <= cap) return true;
+    this.add(worker, column, -1);
+    return false;
+  }
+
+  /** The worker is gone, and all that it held. */
+  clear(worker: number): void {
+    this.counts.fill(0, worker * this.columns, (worker + 1) * this.columns);
+  }
+}
+
+/** Connections by source address. Sources share 64 Ki columns by hash: a cap can strike early for two that collide, never late. */
+export const SOURCE_COLUMNS = 65_536;
+
+/** hot: the column of a source address (and application), by a multiplicative hash of its words. */
+export function sourceColumn(a: number, b: number, c: number, d: number, application: number): number {
+  let h = Math.imul(a ^ 0x9e3779b9, 0x85ebca6b);
+  h = Math.imul(h ^ b ^ (h >>> 15), 0xc2b2ae35);
+  h = Math.imul(h ^ c ^ (h >>> 13), 0x27d4eb2f);
+  h = Math.imul(h ^ d ^ (h >>> 16), 0x165667b1);
+  h = Math.imul(h ^ application ^ (h >>> 14), 0x85ebca6b);
+  return (h ^ (h >>> 16)) & (SOURCE_COLUMNS - 1);
+}

@@ -1,0 +1,252 @@
+/**
+ * The account of a flow: opened once with its verdict, closed once with who ended it and why. Both sides of "opened = closed + live" are here
+ * and nowhere else, and so is the record that the journal gets.
+ */
+import { protocolNames } from '../../config/protocols.ts';
+import type { FlowRecord } from '../observe/view.ts';
+import * as ledger from '../shared/ledger.ts';
+import type { Context } from './context.ts';
+import type { PolicyInForce } from './policy-in-force.ts';
+import type { ListenerPlace } from './session.ts';
+
+export type EndedBy = 'client' | 'server' | 'proxy' | 'policy';
+
+/** Where the text of a request stands, for the record. */
+export interface RequestText {
+  /** Method and target as sent on: the method from 0 to `methodEnd`, the target from `pathStart` to `pathEnd`. */
+  readonly bytes: Buffer;
+  readonly methodEnd: number;
+  readonly pathStart: number;
+  readonly pathEnd: number;
+  readonly hostName: Buffer;
+}
+
+/** What is the same for all flows of a connection, or nearly always. */
+export class Party {
+  readonly listener: ListenerPlace;
+  readonly source: string;
+  /** The front of the last record, and what it was made of. */
+  private ready: Buffer | null = null;
+  private application = '';
+  private protocols = 0;
+  private method = '';
+  private host: Buffer | null = null;
+
+  constructor(listener: ListenerPlace, source: string) {
+    this.listener = listener;
+    this.source = source;
+  }
+
+  /** hot: the part of the record from `application` to the opening quote of the path (or to the null in its place). */
+  lead(application: string, protocols: number, request: RequestText | null): Buffer {
+    const host = request === null ? null : request.hostName;
+    if (
+      this.ready !== null &&
+      this.application === application &&
+      this.protocols === protocols &&
+      this.host === host &&
+      (request === null || this.isMethod(request))
+    )
+      return this.ready;
+    this.application = application;
+    this.protocols = protocols;
+    this.host = host;
+    this.method = request === null ? '' : request.bytes.toString('latin1', 0, request.methodEnd);
+    const text = (value: string | null) => JSON.stringify(value);
+    const asked =
+      request === null
+        ? '"method":null,"host":null,"path":null'
+        : `"method":${text(this.method)},"host":${text(request.hostName.toString('latin1'))},"path":"`;
+    this.ready = Buffer.from(
+      `","application":${text(application)},"source":${text(this.source)},"vip":${text(this.listener.text)},"protocol":${text(protocolName(protocols))},${asked}`,
+    );
+    return this.ready;
+  }
+
+  private isMethod(request: RequestText): boolean {
+    const { method } = this;
+    if (method.length !== request.methodEnd) return false;
+    for (let i = 0; i < method.length; i++) if (request.bytes[i] !== method.charCodeAt(i)) return false;
+    return true;
+  }
+}
+
+export class Flow {
+  receipt = 0;
+  /** Monotonic milliseconds. */
+  startedAt = 0;
+  rule = -1;
+  verdict: ledger.RuleVerdict | -1 = -1;
+  protocols = 0;
+  /** `pool/address`. */
+  server: string | null = null;
+  status = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  live = false;
+  /** The policy that admitted it; its names are those of the record. */
+  policy: PolicyInForce | null = null;
+}
+
+let receipts = 0;
+
+/** hot: a flow has its verdict. `rule` -1 where there is none because the bytes were no request; such a flow is recorded, not counted. */
+export function openFlow(
+  context: Context,
+  flow: Flow,
+  application: number,
+  rule: number,
+  verdict: ledger.RuleVerdict | -1,
+  now: number,
+): void {
+  const policy = context.policy;
+  flow.receipt = ++receipts;
+  flow.startedAt = now;
+  flow.rule = rule;
+  flow.verdict = verdict;
+  flow.server = null;
+  flow.status = 0;
+  flow.bytesIn = 0;
+  flow.bytesOut = 0;
+  flow.live = true;
+  flow.policy = policy;
+  if (verdict === -1) return;
+  policy.ledger.add(application, ledger.FLOWS_OPENED, 1);
+  policy.ledger.rule(rule, verdict);
+}
+
+/** hot: the flow is over. `application` is its index in the policy in force now, -1 where that no longer has it. */
+export function closeFlow(
+  context: Context,
+  flow: Flow,
+  application: number,
+  party: Party,
+  request: RequestText | null,
+  by: EndedBy,
+  reason: string,
+): void {
+  if (!flow.live) return;
+  flow.live = false;
+  const now = context.clock.now();
+  if (flow.verdict !== -1 && application >= 0) {
+    const counters = context.policy.ledger;
+    counters.add(application, ledger.FLOWS_CLOSED, 1);
+    counters.duration(application, ledger.FLOW_SUM, (now - flow.startedAt) / 1000);
+  }
+  writeRecord(context, flow, party, request, by, reason, now);
+}
+
+function writeRecord(
+  context: Context,
+  flow: Flow,
+  party: Party,
+  request: RequestText | null,
+  by: EndedBy,
+  reason: string,
+  now: number,
+): void {
+  const journal = context.journal;
+  const policy = flow.policy!;
+  journal.begin(flow.receipt, flow.startedAt);
+  journal.raw(party.lead(nameOf(policy, flow, party), flow.protocols, request));
+  if (request !== null) {
+    journal.text(request.bytes, request.pathStart, request.pathEnd);
+    journal.quote();
+  }
+  journal.raw(outcomeBytes(policy, flow, by, reason));
+  journal.raw(BYTES_IN);
+  journal.integer(flow.bytesIn);
+  journal.raw(BYTES_OUT);
+  journal.integer(flow.bytesOut);
+  journal.raw(DURATION);
+  journal.milliseconds(now - flow.startedAt);
+  journal.end(flow.verdict === ledger.RULE_DENY);
+}
+
+/** The record of a live flow, for the API. */
+export function describeFlow(context: Context, flow: Flow, party: Party, request: RequestText | null): FlowRecord {
+  const policy = flow.policy!;
+  const rule = flow.rule;
+  const text = (start: number, end: number) => request!.bytes.toString('latin1', start, end);
+  return {
+    receipt: context.journal.receipt(flow.receipt),
+    time: new Date(flow.startedAt + context.clock.epoch).toISOString(),
+    application: nameOf(policy, flow, party),
+    source: party.source,
+    vip: party.listener.text,
+    protocol: protocolName(flow.protocols),
+    method: request === null ? null : text(0, request.methodEnd),
+    host: request === null ? null : request.hostName.toString('latin1'),
+    path: request === null ? null : text(request.pathStart, request.pathEnd),
+    verdict: verdictName(flow.verdict),
+    rule: rule < 0 ? null : policy.image.ruleName(rule),
+    tier: rule < 0 ? null : policy.image.ruleTier(rule),
+    generation: policy.generation,
+    server: flow.server,
+    status: flow.status === 0 ? null : flow.status,
+    bytes_in: flow.bytesIn,
+    bytes_out: flow.bytesOut,
+    duration_ms: Math.round((context.clock.now() - flow.startedAt) * 1000) / 1000,
+    ended_by: null,
+    reason: null,
+  };
+}
+
+function nameOf(policy: PolicyInForce, flow: Flow, party: Party): string {
+  if (flow.rule >= 0) return policy.image.applicationName(policy.image.ruleApplication(flow.rule));
+  return party.listener.application >= 0 ? (policy.plan.applications[party.listener.application]?.name ?? '') : '';
+}
+
+function verdictName(verdict: ledger.RuleVerdict | -1): FlowRecord['verdict'] {
+  if (verdict === -1) return null;
+  return verdict === ledger.RULE_ALLOW ? 'allow' : verdict === ledger.RULE_DENY ? 'deny' : 'would_deny';
+}
+
+function protocolName(protocols: number): string | null {
+  return protocols === 0 ? null : protocolNames(protocols).at(-1)!;
+}
+
+/** What records end with, kept ready: a small table, in which one outcome takes the place of another that falls on the same slot. */
+interface Outcome {
+  readonly policy: PolicyInForce;
+  readonly rule: number;
+  readonly verdict: number;
+  readonly status: number;
+  readonly server: string | null;
+  readonly by: EndedBy;
+  readonly reason: string;
+  readonly bytes: Buffer;
+}
+const OUTCOMES = 64;
+const outcomes = new Array<Outcome | undefined>(OUTCOMES);
+
+/** hot */
+function outcomeBytes(policy: PolicyInForce, flow: Flow, by: EndedBy, reason: string): Buffer {
+  const { rule, verdict, status, server } = flow;
+  const slot =
+    (rule * 7 + status * 3 + reason.length + (server === null ? 0 : server.length + server.charCodeAt(server.length - 1))) & (OUTCOMES - 1);
+  const kept = outcomes[slot];
+  if (
+    kept !== undefined &&
+    kept.policy === policy &&
+    kept.rule === rule &&
+    kept.verdict === verdict &&
+    kept.status === status &&
+    kept.server === server &&
+    kept.by === by &&
+    kept.reason === reason
+  )
+    return kept.bytes;
+  const { image, generation } = policy;
+  const text = (value: string | null) => JSON.stringify(value);
+  const decided = `"verdict":${text(verdictName(flow.verdict))},"rule":${text(rule < 0 ? null : image.ruleName(rule))},"tier":${text(rule < 0 ? null : image.ruleTier(rule))}`;
+  const bytes = Buffer.from(
+    `,${decided},"generation":${generation},"server":${text(server)},"status":${status === 0 ? null : status},"ended_by":${text(by)},"reason":${text(reason)}`,
+  );
+  outcomes[slot] = { policy, rule, verdict, status, server, by, reason, bytes };
+  return bytes;
+}
+
+const BYTES_IN = Buffer.from(',"bytes_in":');
+const BYTES_OUT = Buffer.from(',"bytes_out":');
+const DURATION = Buffer.from(',"duration_ms":');

@@ -1,0 +1,253 @@
+/** The status page in a real browser. */
+import { existsSync } from 'node:fs';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Admin, openAdmin } from '../../proxy/admin/server.ts';
+import { History } from '../../proxy/observe/history.ts';
+import {
+  application,
+  applicationCounters,
+  countersOf,
+  documentOf,
+  type FakeState,
+  fakeNode,
+  flow,
+  histogramOf,
+  pool,
+  rule,
+  ruleCounters,
+  server,
+  tcp,
+} from './fake-node.ts';
+
+const CHROMIUM = '/usr/bin/chromium';
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>';
+const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
+/** A renewal every two seconds, and patience for a busy machine. */
+const PATIENCE = { timeout: 15_000, interval: 50 };
+
+let browser: Browser;
+const admins: Admin[] = [];
+const pages: Page[] = [];
+
+/** Under CI a missing browser is a failure, not a skip. */
+const skipped = !existsSync(CHROMIUM) && process.env.CI !== 'true';
+
+function busy(allowed: number): Partial<FakeState> {
+  return {
+    document: documentOf({
+      pools: [pool('web')],
+      applications: [application('shop', { rules: [rule('customers', 'allow')] }), application('mail', { enforcement: 'observe' })],
+    }),
+    counters: countersOf({
+      applications: [
+        applicationCounters('shop', {
+          flowsOpened: allowed + 7,
+          flowsActive: 2,
+          bytesIn: 5_000,
+          responses: [0, 90, 0, 0, 10],
+          requestDuration: histogramOf([0, 0, 0, 9]),
+        }),
+        applicationCounters('mail'),
+      ],
+      rules: [
+        ruleCounters('shop', 'customers', { allow: allowed }),
+        ruleCounters('shop', 'default', { deny: 7 }),
+        ruleCounters('mail', 'default', { wouldDeny: 3 }),
+      ],
+    }),
+    servers: [
+      server('web', '127.0.0.1:9001', { flowsActive: 2, weight: 3 }),
+      server('web', '127.0.0.1:9002', {
+        up: false,
+        checkDetail: 'connection refused',
+        dials: { ...server('', '').dials, connected: 4, refused: 12 },
+      }),
+    ],
+    live: [
+      flow('live-1', { path: `/${HOSTILE}`, host: HOSTILE, ended_by: null }),
+      flow('live-2', { method: null, host: null, path: null, protocol: 'postgres', ended_by: null }),
+    ],
+    ended: [flow('denied-1', { verdict: 'deny', rule: 'default', reason: 'no rule allows this source', server: null })],
+  };
+}
+
+async function open(more: Partial<FakeState>, options: Parameters<Browser['newPage']>[0] = {}) {
+  const node = fakeNode(more);
+  const history = new History();
+  history.record(
+    countersOf({ applications: node.state.counters.applications.map((a) => applicationCounters(a.application)) }),
+    Date.now() - 2000,
+  );
+  history.record(node.state.counters, Date.now() - 1000);
+  const admin = await openAdmin(tcp('127.0.0.1', 0), node.view, history, silent);
+  admins.push(admin);
+  const page = await browser.newPage({ viewport: { width: 1440, height: 900 }, ...options });
+  pages.push(page);
+  const complaints: string[] = [];
+  page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`));
+  page.on('pageerror', (error) => complaints.push(`uncaught: ${error.message}`));
+  page.on('requestfailed', (request) => complaints.push(`failed: ${request.url()}`));
+  const asked: string[] = [];
+  page.on('request', (request) => asked.push(new URL(request.url()).host));
+  await page.goto(`http://${admin.address().text}/`);
+  await page.waitForSelector('main');
+  return { ...node, admin, page, complaints, asked };
+}
+
+const textOf = (page: Page, selector: string) => page.locator(selector).innerText();
+
+describe.skipIf(skipped)('the status page (skipped without /usr/bin/chromium)', () => {
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  }, 60_000);
+
+  afterAll(() => browser?.close());
+
+  afterEach(async () => {
+    for (const page of pages.splice(0)) await page.close();
+    for (const admin of admins.splice(0)) await admin.close();
+  });
+
+  it('shows the node, its applications, servers, flows and denials', async () => {
+    const { page, complaints, asked, admin } = await open(busy(4321));
+    expect(await textOf(page, 'header')).toMatch(/edge-1[\s\S]*Ready[\s\S]*generation 7[\s\S]*2 of 2/);
+    const shop = await textOf(page, '.applications tbody tr:nth-child(1)');
+    for (const part of ['shop', '✓ 4,321 allowed', '✕ 7 denied', 'customers', '127.0.0.1:8080', '▲ 10 %']) expect(shop).toContain(part);
+    const mail = await textOf(page, '.applications tbody tr:nth-child(2)');
+    for (const part of ['observe only', '◇ 3 would be denied']) expect(mail).toContain(part);
+    const down = await textOf(page, '.servers tbody tr:nth-child(2)');
+    for (const part of ['127.0.0.1:9002', 'Down', 'connection refused', '12 refused']) expect(down).toContain(part);
+    const denied = await textOf(page, '.denials');
+    for (const part of ['denied-1', 'default', 'no rule allows this source']) expect(denied).toContain(part);
+    expect(await page.locator('.denials a').getAttribute('href')).toBe('/api/v1/flows/denied-1');
+    expect(await page.locator('.flows tbody tr').count()).toBe(2);
+    expect(await page.locator('canvas').count()).toBe(2);
+    expect(await page.locator('.u-over').count()).toBe(2);
+    // No word from the browser: no script error, no refused resource, nothing that the content security policy stopped.
+    expect(complaints).toEqual([]);
+    expect(new Set(asked)).toEqual(new Set([admin.address().text]));
+  });
+
+  it('renders what comes from traffic as text', async () => {
+    const { page, complaints } = await open(busy(1));
+    expect(await textOf(page, '.flows tbody tr:nth-child(1)')).toContain(HOSTILE);
+    expect(await page.locator('main img, main script').count()).toBe(0);
+    expect(await page.title()).toBe('edge-1 · Bulkhead');
+    expect(complaints).toEqual([]);
+  });
+
+  it('renews itself', async () => {
+    const { page, state, complaints } = await open(busy(1000));
+    Object.assign(state, busy(2000), { generation: 8, live: [] });
+    await expect.poll(() => textOf(page, '.applications'), PATIENCE).toContain('2,000 allowed');
+    expect(await textOf(page, 'header')).toContain('generation 8');
+    expect(await page.locator('.flows').count()).toBe(0);
+    expect(await textOf(page, 'main')).toContain('curl -i http://127.0.0.1:8080/');
+    expect(complaints).toEqual([]);
+  });
+
+  it('says so when the node is not ready, and when a reload was refused', async () => {
+    const { page } = await open({
+      ready: { ready: false, reason: 'worker 2 is behind' },
+      refusal: { at: Date.now() - 65_000, problems: [`bulkhead.yaml:3:1 ${HOSTILE}`] },
+    });
+    expect(await textOf(page, 'header')).toContain('Not ready');
+    expect(await textOf(page, 'main')).toMatch(
+      /worker 2 is behind[\s\S]*last reload was refused, 1 min ago[\s\S]*Generation 7 stays in force[\s\S]*bulkhead\.yaml:3:1 <img/i,
+    );
+    expect(await textOf(page, '#announcement')).toContain('not ready: worker 2 is behind');
+    expect(await page.title()).toBe('not ready · edge-1 · Bulkhead');
+  });
+
+  it('says that the node does not answer, keeps its last word, and finds it again', async () => {
+    const { page, admin, view } = await open(busy(77));
+    const address = admin.address();
+    await admin.close();
+    await expect.poll(() => textOf(page, 'header'), PATIENCE).toContain('No answer');
+    expect(await textOf(page, 'main')).toMatch(/has not answered since \d\d:\d\d:\d\d[\s\S]*77 allowed/);
+    expect(await textOf(page, '#announcement')).toContain('does not answer');
+    admins.push(await openAdmin(tcp('127.0.0.1', address.port!), view, new History(), silent));
+    await expect.poll(() => textOf(page, 'header'), PATIENCE).toContain('Ready');
+    expect(await textOf(page, 'main')).not.toContain('has not answered');
+  });
+
+  it('teaches where there is nothing to show', async () => {
+    const { page, complaints } = await open({});
+    const text = await textOf(page, 'main');
+    for (const part of ['No application yet', 'vips: [127.0.0.1:8080]', 'No pool yet', 'denied by default', 'Nothing travels right now'])
+      expect(text).toContain(part);
+    expect(complaints).toEqual([]);
+  });
+
+  it('draws forty applications on demand and filters them', async () => {
+    const names = Array.from({ length: 40 }, (_, i) => `service-${i}`);
+    const { page } = await open({
+      counters: countersOf({ applications: names.map((name) => applicationCounters(name)) }),
+      live: Array.from({ length: 200 }, (_, i) => flow(`r${i}`)),
+    });
+    const rows = page.locator('.applications tbody tr');
+    expect(await rows.count()).toBe(12);
+    await page.getByRole('button', { name: 'Show all 40' }).click();
+    expect(await rows.count()).toBe(40);
+    await page.getByRole('searchbox').fill('service-39');
+    expect(await rows.allInnerTexts()).toEqual([expect.stringContaining('service-39')]);
+    await page.getByRole('button', { name: 'Show 50' }).click();
+    expect(await page.locator('.flows tbody tr').count()).toBe(50);
+  });
+
+  it.each([
+    ['light', 1440],
+    ['light', 375],
+    ['dark', 1440],
+    ['dark', 375],
+  ] as const)('fits and is legible: %s, %i pixels', async (colorScheme, width) => {
+    const { page, complaints } = await open(busy(5), { colorScheme, viewport: { width, height: 800 } });
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+    const low = await page.evaluate<string[]>(LOW_CONTRAST);
+    expect(low).toEqual([]);
+    const dark = await page.evaluate<boolean>(`getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] < 128`);
+    expect(dark).toBe(colorScheme === 'dark');
+    // Cells that are laid out as blocks are still cells to a screen reader.
+    expect(await page.getByRole('cell').count()).toBeGreaterThan(10);
+    expect(complaints).toEqual([]);
+  });
+
+  it('can be walked with the keyboard', async () => {
+    const { page } = await open(busy(5));
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate<string>(`getComputedStyle(document.activeElement).outlineStyle`)).toBe('solid');
+    expect(await page.evaluate<string>('document.activeElement.tagName')).toBe('A');
+  });
+});
+
+/** Every text on the page whose contrast to what lies behind it is below 4.5 to 1 (WCAG 2.2 §1.4.3). */
+const LOW_CONTRAST = `(() => {
+  const channels = (colour) => (colour.match(/[\\d.]+/g) ?? []).map(Number);
+  const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)).reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let e = element; e !== null; e = e.parentElement) {
+      const colour = channels(getComputedStyle(e).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  const texts = document.createTreeWalker(document.getElementById('page'), NodeFilter.SHOW_TEXT);
+  for (let text = texts.nextNode(); text !== null; text = texts.nextNode()) {
+    if (text.data.trim() === '') continue;
+    const [a, b] = [channels(getComputedStyle(text.parentElement).color), behind(text.parentElement)].map(luminance).sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) low.push(text.data.trim() + ' ' + ratio.toFixed(2));
+  }
+  return low;
+})()`;

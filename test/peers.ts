@@ -1,0 +1,66 @@
+/**
+ * The real peers that tests talk to, from Debian: which binary proves each, which package brings it. Tests ask `findPeer`
+ * and skip themselves with a reason where a peer is missing; `npm test` installs what is missing when it runs as root.
+ */
+import { accessSync, constants, readdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+export interface Peer {
+  readonly name: string;
+  readonly binary: string;
+  readonly debianPackage: string;
+}
+
+export const PEERS: readonly Peer[] = [
+  { name: 'HAProxy', binary: 'haproxy', debianPackage: 'haproxy' },
+  { name: 'nginx', binary: 'nginx', debianPackage: 'nginx' },
+  { name: 'Redis', binary: 'redis-server', debianPackage: 'redis-server' },
+  { name: 'PostgreSQL', binary: 'postgres', debianPackage: 'postgresql' },
+  { name: 'psql', binary: 'psql', debianPackage: 'postgresql-client' },
+  { name: 'Prometheus', binary: 'prometheus', debianPackage: 'prometheus' },
+  { name: 'promtool', binary: 'promtool', debianPackage: 'prometheus' },
+  { name: 'Chromium', binary: 'chromium', debianPackage: 'chromium' },
+  { name: 'wrk', binary: 'wrk', debianPackage: 'wrk' },
+];
+
+/** Debian keeps the PostgreSQL server and several daemons outside of a plain user's PATH. */
+const FURTHER_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
+const POSTGRES_VERSIONS = '/usr/lib/postgresql';
+
+/** The absolute path of a peer's binary, or null where this machine has none. */
+export function findPeer(binary: string): string | null {
+  for (const folder of searchFolders()) {
+    const path = join(folder, binary);
+    if (isExecutable(path)) return path;
+  }
+  return null;
+}
+
+/** The peers that this machine lacks. */
+export function missingPeers(): Peer[] {
+  return PEERS.filter((peer) => findPeer(peer.binary) === null);
+}
+
+function searchFolders(): string[] {
+  const fromPath = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  return [...fromPath, ...FURTHER_FOLDERS, ...postgresFolders()];
+}
+
+/** Newest first. */
+function postgresFolders(): string[] {
+  try {
+    const versions = readdirSync(POSTGRES_VERSIONS).sort((a, b) => Number(b) - Number(a));
+    return versions.map((version) => join(POSTGRES_VERSIONS, version, 'bin'));
+  } catch {
+    return [];
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

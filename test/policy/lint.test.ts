@@ -1,0 +1,214 @@
+import { describe, expect, it } from 'vitest';
+import { lint } from '../../policy/lint.ts';
+import { type DocumentWords, documentOf } from './documents.ts';
+import { oracle } from './oracle.ts';
+import { edgeSources, HOSTS, METHODS, PATHS, randomDocument, randomFrom } from './randomDocument.ts';
+
+const SEED = Number(process.env.BULKHEAD_SEED ?? Date.now() % 2 ** 31);
+
+/** `code path`, without findings on the pool that documentOf adds. */
+function findings(words: DocumentWords): string[] {
+  return lint(documentOf(words)).map(({ code, path }) => `${code} ${path}`);
+}
+
+describe('finds', () => {
+  const allow = { action: 'allow' } as const;
+  const deny = { action: 'deny' } as const;
+  it.each<[string, DocumentWords, string[]]>([
+    [
+      'nothing in a sound document',
+      { segments: { s: { addresses: ['10.0.0.0/8'] } }, applications: { a: { rules: [{ from: ['s'], ...allow }] } } },
+      [],
+    ],
+    [
+      'a rule behind one for everyone',
+      { applications: { a: { rules: [allow, { from: ['10.0.0.0/8'], ...deny }] } } },
+      ['rule-shadowed /applications/a/rules/1'],
+    ],
+    [
+      'a rule that two others cover together',
+      {
+        applications: {
+          a: {
+            rules: [
+              { from: ['10.0.0.0/9'], ...allow },
+              { from: ['10.128.0.0/9'], ...allow },
+              { from: ['10.0.0.0/8'], ...deny },
+            ],
+          },
+        },
+      },
+      ['rule-shadowed /applications/a/rules/2'],
+    ],
+    [
+      'not a rule that keeps one address',
+      {
+        applications: {
+          a: {
+            rules: [
+              { from: ['10.0.0.0/8'], except: ['10.0.0.1'], ...allow },
+              { from: ['10.0.0.0/8'], ...deny },
+            ],
+          },
+        },
+      },
+      [],
+    ],
+    [
+      'protocols covered one by one',
+      {
+        applications: {
+          a: {
+            rules: [
+              { protocols: ['tls'], ...allow },
+              { protocols: ['http'], ...deny },
+              { protocols: ['http', 'tls'], ...deny },
+              { protocols: ['tls', 'ssh'], ...deny },
+            ],
+          },
+        },
+      },
+      ['rule-shadowed /applications/a/rules/2'],
+    ],
+    [
+      'a rule behind a guardrail, and not one that a guardrail passes',
+      {
+        guardrails: [
+          { from: ['10.0.0.1'], action: 'pass' },
+          { from: ['10.0.0.0/8'], ...deny },
+        ],
+        applications: {
+          a: {
+            rules: [
+              { from: ['10.0.0.1'], ...allow },
+              { from: ['10.0.0.2'], ...allow },
+            ],
+          },
+        },
+      },
+      ['rule-shadowed /applications/a/rules/1'],
+    ],
+    [
+      'a rule for the cluster lane',
+      { cluster: ['10.9.0.0/24'], applications: { a: { rules: [{ from: ['10.9.0.7'], ...deny }] } } },
+      ['rule-shadowed /applications/a/rules/0'],
+    ],
+    [
+      'the same condition twice',
+      {
+        applications: {
+          a: {
+            mode: 'http',
+            rules: [
+              { http: { paths: ['/x'] }, ...allow },
+              { http: { paths: ['/x'] }, ...deny },
+              { http: { paths: ['/y'] }, ...deny },
+            ],
+          },
+        },
+      },
+      ['rule-shadowed /applications/a/rules/1'],
+    ],
+    [
+      'rules that nothing can match',
+      {
+        segments: { none: { addresses: ['10.0.0.0/8'], except: ['10.0.0.0/7'] } },
+        guardrails: [{ http: { paths: ['/x'] }, ...deny }],
+        applications: { 'a/b': { rules: [{ from: ['none'], ...allow }, { ports: [[81, 99]], ...allow }, allow] } },
+      },
+      [
+        'rule-never-matches /guardrails/0',
+        'rule-never-matches /applications/a~1b/rules/0',
+        'rule-never-matches /applications/a~1b/rules/1',
+      ],
+    ],
+    [
+      'what is used nowhere',
+      {
+        segments: {
+          used: { segments: ['inner'] },
+          inner: { addresses: ['10.0.0.0/8'] },
+          alone: { segments: ['deep'] },
+          deep: { pools: ['p'] },
+        },
+        pools: { p: [], q: [], r: ['192.0.2.1:80'] },
+        applications: {
+          a: {
+            rules: [
+              { from: ['used'], ...allow },
+              { from: ['r'], ...allow },
+            ],
+          },
+        },
+      },
+      ['segment-unused /segments/alone', 'segment-unused /segments/deep', 'pool-unused /pools/q'],
+    ],
+    ['an application without rules', { applications: { a: {} } }, ['application-without-rules /applications/a']],
+  ])('%s', (_, words, expected) => {
+    expect(findings(words)).toEqual(expected);
+  });
+});
+
+it('names who shadows a rule, and whether that changes anything', () => {
+  const messages = (second: 'allow' | 'deny') =>
+    lint(
+      documentOf({
+        applications: {
+          a: {
+            rules: [
+              { name: 'wide', action: 'allow' },
+              { name: 'narrow', from: ['10.0.0.1'], action: second },
+            ],
+          },
+        },
+      }),
+    ).map(({ message }) => message);
+  expect(messages('deny')[0]).toMatch(/"narrow" never decides.*"wide" \(test.yaml:\d+:5\).*deny never takes effect/);
+  expect(messages('allow')[0]).toMatch(/can be removed without any change/);
+});
+
+it(`agrees with flows tried one by one about which rules decide (seed ${SEED})`, { timeout: 60_000 }, () => {
+  const random = randomFrom(SEED);
+  const requests = METHODS.concat('PUT').flatMap((method) => HOSTS.flatMap((host) => PATHS.map((path) => ({ method, host, path }))));
+  const counts = { found: 0, deciding: 0 };
+  for (let number = 0; number < 150; number++) {
+    const document = randomDocument(random);
+    const [application] = document.applications;
+    const whole = { ...document, applications: [application!] };
+    const sources = edgeSources(document, random);
+    const deciding = new Set<string>();
+    const usesRequests = application!.mode === 'http' && JSON.stringify(whole).includes('"paths"');
+    for (const source of sources) {
+      for (const { endpoint } of application!.vips) {
+        const port = endpoint.kind === 'tcp' ? endpoint.port : null;
+        if (port !== null && source === null) continue;
+        for (let i = 0; i < 8; i++) {
+          for (const other of usesRequests ? [random(8)] : [0, 1, 2, 3, 4, 5, 6, 7]) {
+            const request = requests[random(requests.length)]!;
+            deciding.add(oracle(whole, application!, { source, port, protocols: (1 << i) | (1 << other), request }).split(' ')[1]!);
+          }
+        }
+      }
+    }
+    const found = new Set(lint(whole).flatMap(({ code, path }) => (code.startsWith('rule-') ? [path] : [])));
+    const rules = [
+      ...whole.guardrails.map((rule, i) => ({ rule, tier: 'guardrail', path: `/guardrails/${i}` })),
+      ...application!.rules.map((rule, i) => ({ rule, tier: 'application', path: `/applications/${application!.name}/rules/${i}` })),
+      ...whole.baseline.map((rule, i) => ({ rule, tier: 'baseline', path: `/baseline/${i}` })),
+    ];
+    const passes = whole.guardrails.some((rule) => rule.action === 'pass');
+    for (const { rule, tier, path } of rules) {
+      const decides = deciding.has(`${tier}/${rule.name}`);
+      const why = `seed ${SEED}, document ${number}, ${path}\n${JSON.stringify(whole)}`;
+      if (decides) {
+        expect(found.has(path), why).toBe(false);
+        counts.deciding++;
+      } else if (!usesRequests && !passes) {
+        expect(found.has(path), why).toBe(true);
+        counts.found++;
+      }
+    }
+  }
+  expect(counts.found).toBeGreaterThan(10);
+  expect(counts.deciding).toBeGreaterThan(100);
+});

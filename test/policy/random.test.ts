@@ -1,0 +1,132 @@
+/** Random policies and flows against the oracle. BULKHEAD_DECISIONS raises the count, BULKHEAD_SEED repeats a run. */
+import { expect, it } from 'vitest';
+import { parseAddress } from '../../config/address.ts';
+import type { Application, Document } from '../../config/document.ts';
+import { PROTOCOLS } from '../../config/protocols.ts';
+import { compile } from '../../policy/compile.ts';
+import { ALLOW, DENY, decide, kindOf, NEED_PROTOCOL, NEED_REQUEST, possibleProtocols, ruleOf } from '../../policy/decide.ts';
+import type { Image } from '../../policy/image.ts';
+import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
+import { oracle } from './oracle.ts';
+import { edgeSources, HOSTS, METHODS, PATHS, type Random, randomDocument, randomFrom } from './randomDocument.ts';
+
+const DECISIONS = Number(process.env.BULKHEAD_DECISIONS ?? 1_000_000);
+const SEED = Number(process.env.BULKHEAD_SEED ?? Date.now() % 2 ** 31);
+const DECISIONS_PER_DOCUMENT = 500;
+
+/** One, two or three of the protocols that rules name, or others. */
+function randomProtocols(random: Random): number {
+  const one = () => 1 << (random(4) === 0 ? random(PROTOCOLS.length) : random(7));
+  return random(3) === 0 ? one() | one() | one() : one();
+}
+
+function randomRequest(random: Random) {
+  return { method: METHODS[random(METHODS.length)]!, host: HOSTS[random(HOSTS.length)]!, path: PATHS[random(PATHS.length)]! };
+}
+
+function atomAt(image: Image, source: string | null): number {
+  if (source === null) return NO_ADDRESS_ATOM;
+  return atomOf(image, ...parseAddress(source)!.words);
+}
+
+function vipsOf(document: Document): { application: Application; text: string; port: number | null }[] {
+  return document.applications.flatMap((application) =>
+    application.vips.map(({ endpoint }) => ({ application, text: endpoint.text, port: endpoint.kind === 'tcp' ? endpoint.port : null })),
+  );
+}
+
+it(`decides ${DECISIONS} random flows as rules walked one by one do (seed ${SEED})`, { timeout: 600_000 }, () => {
+  const random = randomFrom(SEED);
+  let decided = 0;
+  const seen = new Map<string, number>();
+  for (let number = 0; decided < DECISIONS; number++) {
+    const document = randomDocument(random);
+    const image = compile(document);
+    const sources = edgeSources(document, random).map((source) => ({ source, atom: atomAt(image, source) }));
+    const vips = vipsOf(document);
+    for (let i = 0; i < DECISIONS_PER_DOCUMENT; i++, decided++) {
+      const { source, atom } = sources[random(sources.length)]!;
+      const { application, text, port } = vips[random(vips.length)]!;
+      const flow = { source, port, protocols: randomProtocols(random), request: randomRequest(random) };
+      const decision = decide(image, image.vipIndex(text), atom, flow.protocols, flow.request);
+      const rule = ruleOf(decision);
+      const answer = `${kindOf(decision) === ALLOW ? 'allow' : 'deny'} ${image.ruleTier(rule)}/${image.ruleName(rule)}`;
+      const expected = oracle(document, application, flow);
+      seen.set(image.ruleTier(rule), (seen.get(image.ruleTier(rule)) ?? 0) + 1);
+      if (answer !== expected || image.ruleApplication(rule) !== document.applications.indexOf(application)) {
+        expect.fail(
+          `seed ${SEED}, document ${number}: ${answer}, oracle ${expected}\n${JSON.stringify({ text, ...flow })}\n${JSON.stringify(document)}`,
+        );
+      }
+    }
+  }
+  for (const tier of ['cluster', 'guardrail', 'application', 'baseline', 'default'])
+    expect(seen.get(tier), tier).toBeGreaterThan(DECISIONS / 200);
+});
+
+it(`answers early what every completion of the facts answers (seed ${SEED})`, { timeout: 600_000 }, () => {
+  const random = randomFrom(SEED + 1);
+  const requests = METHODS.concat('PUT').flatMap((method) => HOSTS.flatMap((host) => PATHS.map((path) => ({ method, host, path }))));
+  const singles = PROTOCOLS.slice(0, 8).map((_, bit) => 1 << bit);
+  const sets = singles.flatMap((a) => singles.map((b) => a | b));
+  const kinds = [0, 0, 0, 0];
+  for (let number = 0; number < DECISIONS / 5_000; number++) {
+    const document = randomDocument(random);
+    const image = compile(document);
+    const sources = edgeSources(document, random);
+    const { application, text, port } = vipsOf(document)[0]!;
+    const vip = image.vipIndex(text);
+    for (let i = 0; i < 4; i++) {
+      const source = sources[random(sources.length)]!;
+      const atom = atomAt(image, source);
+      const verdicts = (protocols: readonly number[], candidates: readonly (typeof requests)[number][]) =>
+        new Set(
+          protocols.flatMap((set) =>
+            candidates.map((request) => oracle(document, application, { source, port, protocols: set, request }).split(' ')[0]),
+          ),
+        );
+      const usesRequest =
+        application.mode === 'http' &&
+        [...document.guardrails, ...document.baseline, ...application.rules].some((rule) => rule.http !== null);
+      const candidates = usesRequest ? requests : requests.slice(0, 1);
+      const why = `seed ${SEED}, document ${number}, from ${source} to ${text}\n${JSON.stringify(document)}`;
+
+      const known = randomProtocols(random);
+      const early = kindOf(decide(image, vip, atom, known, null));
+      const atKnown = verdicts([known], candidates);
+      kinds[early]!++;
+      if (early === ALLOW || early === DENY) expect(atKnown, why).toEqual(new Set([early === ALLOW ? 'allow' : 'deny']));
+      else expect(early, why).toBe(NEED_REQUEST);
+      // Conditions on requests are taken as independent, so a need for the request is exact only where there are none.
+      if (early === NEED_REQUEST) expect(usesRequest, why).toBe(true);
+
+      const blind = kindOf(decide(image, vip, atom, 0, null));
+      kinds[blind]!++;
+      const one = usesRequest ? [requests[random(requests.length)]!] : candidates;
+      const sampled = verdicts(sets, one);
+      if (blind === ALLOW || blind === DENY) expect(sampled, why).toEqual(new Set([blind === ALLOW ? 'allow' : 'deny']));
+      else if (!usesRequest) {
+        expect(blind, why).toBe(NEED_PROTOCOL);
+        expect(sampled.size, why).toBe(2);
+      }
+      const withRequest = kindOf(decide(image, vip, atom, 0, one[0]!));
+      if (withRequest === NEED_PROTOCOL) expect(sampled.size, why).toBe(2);
+      else expect(sampled, why).toEqual(new Set([withRequest === ALLOW ? 'allow' : 'deny']));
+
+      const possible = possibleProtocols(image, vip, atom);
+      for (const set of singles) if (verdicts([set], one).has('allow')) expect(possible & set, why).toBe(set);
+      if (!usesRequest)
+        for (const set of singles)
+          if ((possible & set) !== 0)
+            expect(
+              verdicts(
+                singles.map((b) => set | b),
+                one,
+              ).has('allow'),
+              why,
+            ).toBe(true);
+    }
+  }
+  // All four kinds of answers occur, so that the assertions above mean something.
+  for (const count of kinds) expect(count).toBeGreaterThan(0);
+});
