@@ -3,10 +3,10 @@
  * nginx, on a logarithmic axis. A line through a mark spans the rounds. Colours follow the reader's preference for light or dark.
  */
 import { type Comparison, DIRECT, SUBJECT } from './compare.ts';
-import type { Report } from './report.ts';
+import { figure, type Report } from './report.ts';
 
 const WIDTH = 960;
-const LEFT = 270;
+const LEFT = 350;
 const RIGHT = 40;
 const TOP = 104;
 const ROW = 46;
@@ -68,7 +68,7 @@ function drawRow(comparison: Comparison, y: number, series: readonly string[], x
   ];
   if (better !== undefined)
     parts.push(
-      `<text class="note" x="24" y="${y + 36}">1× is ${escapeXml(`${better.value.median.toPrecision(3)} ${measure.unit} (${better.series})`)}</text>`,
+      `<text class="note" x="24" y="${y + 36}">1× is ${escapeXml(`${figure(better.value.median)} ${measure.unit} (${better.series})`)}</text>`,
     );
   // A target in the measure's unit is a ratio here as well, once it is divided by what 1× stands for.
   const most = target === null || better === undefined ? null : comparisonMost(comparison, better.value.median);

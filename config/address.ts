@@ -103,6 +103,11 @@ export function formatHostPort(address: Address, port: number): string {
   return address.family === 6 ? `[${text}]:${port}` : `${text}:${port}`;
 }
 
+/** Order of the address space, as a sort function; IPv4 stands at its mapped place. */
+export function compareAddresses({ words: a }: Address, { words: b }: Address): number {
+  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2] || a[3] - b[3];
+}
+
 /** Whether it stands for every address of its family (`0.0.0.0`, `::`). */
 export function isWildcard(address: Address): boolean {
   return address.family === 4 ? address.words[3] === 0 : address.words.every((word) => word === 0);

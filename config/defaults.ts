@@ -26,6 +26,9 @@ export const LANE_DEFAULT_TEXTS = ['127.0.0.0/8', '::1/128'] as const;
 /** The prefixes of LANE_DEFAULT_TEXTS. */
 export const LANE_DEFAULT: readonly Prefix[] = LANE_DEFAULT_TEXTS.map((text) => parsePrefix(text)!);
 
+/** Addresses that no other machine can reach: 127.0.0.0/8 (RFC 1122 §3.2.1.3) and ::1 (RFC 4291 §2.5.3). */
+export const LOOPBACK: readonly Prefix[] = LANE_DEFAULT;
+
 /** Fair without knowing anything of the servers. */
 export const BALANCE_DEFAULT = 'round-robin';
 

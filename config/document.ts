@@ -41,6 +41,8 @@ export interface Document {
   readonly guardrails: readonly Rule[];
   readonly baseline: readonly Rule[];
   readonly tests: readonly FlowTest[];
+  /** Findings of `check` that are all right everywhere in the file. */
+  readonly silence?: readonly Silence[];
   /** The same document as plain data with the keys that people write, defaults not filled in: for the API and for printing. */
   readonly source: unknown;
 }
@@ -52,12 +54,29 @@ export interface ProcessSettings {
   readonly workers: number;
   /** null where `admin: off`. */
   readonly admin: Endpoint | null;
+  /** Who may use the admin endpoint over a network address, and for what. */
+  readonly adminTokens: readonly AdminToken[];
   /** Folder for journal and versions; null where `state: off`. */
   readonly state: string | null;
   readonly journal: { readonly sizeBytes: number; readonly segmentBytes: number };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent' };
   /** Connections open at once, over all applications. */
   readonly connections: number;
+  /** MaxMind-format files, as written; null where none is named. */
+  readonly geo: { readonly country: string | null; readonly asn: string | null };
+  /** DNS servers (`address:port`, brackets around IPv6) that are asked for the names of segments; empty: those of the machine. */
+  readonly resolvers: readonly string[];
+}
+
+/** What a token may do; each role may do all that the one before it may. */
+export const ADMIN_ROLES = ['viewer', 'operator', 'admin'] as const;
+export type AdminRole = (typeof ADMIN_ROLES)[number];
+
+export interface AdminToken {
+  readonly name: string;
+  readonly role: AdminRole;
+  /** SHA-256 of the token: 64 hexadecimal digits in lower case. */
+  readonly sha256: string;
 }
 
 /** The three lanes. An empty lane allows nothing. */
@@ -74,6 +93,16 @@ export interface Segment {
   readonly pools: readonly string[];
   /** Other segments, all of whose members belong. */
   readonly segments: readonly string[];
+  /** Countries (ISO 3166-1 alpha-2, upper case) and autonomous systems, whose prefixes the databases of `process.geo` know. */
+  readonly countries: readonly string[];
+  readonly asns: readonly number[];
+  /** Host names, lower case, whose addresses belong. */
+  readonly dns: readonly string[];
+  /**
+   * What holds while a country, a system or a name is not known. `deny`: rules that allow find nobody there, and rules that deny find
+   * everybody, so that nothing passes for want of knowledge. `ignore`: nobody is there, for either.
+   */
+  readonly unknown: 'deny' | 'ignore';
   /** What is taken away again. */
   readonly except: readonly SourceTerm[];
   readonly place: Place;
@@ -108,6 +137,8 @@ export interface Server {
   readonly weight: number;
   /** `drain: true`: takes no new flows, keeps the ones it has. */
   readonly drain: boolean;
+  /** Said by an operator beside the file: drained, and not checked. */
+  readonly maintenance?: true;
   readonly place: Place;
 }
 
@@ -203,7 +234,78 @@ export interface Rule {
   /** null: every protocol. */
   readonly protocols: ProtocolSet | null;
   readonly http: HttpMatch | null;
+  /** From this moment on (milliseconds since 1970) the rule no longer holds; null: it never ends. */
+  readonly until: number | null;
+  readonly schedule: Schedule | null;
+  /** It decides and is counted, but is not enforced: the rules after it decide. */
+  readonly shadow: boolean;
+  /** Every flow that it decides is logged. */
+  readonly log: boolean;
+  /** What a client that it denies gets; null: what INTERFACE.md says for the mode. */
+  readonly denyWith: DenyWith | null;
+  readonly limits: RuleLimits | null;
+  /** Findings of `check` about this rule that are all right. */
+  readonly silence?: readonly Silence[];
   readonly place: Place;
+}
+
+/** A finding that people know about. */
+export interface Silence {
+  readonly code: string;
+  readonly reason: string;
+}
+
+/** What a rule is that says no more than name, action and sources. */
+export const PLAIN_RULE = {
+  ports: null,
+  protocols: null,
+  http: null,
+  until: null,
+  schedule: null,
+  shadow: false,
+  log: false,
+  denyWith: null,
+  limits: null,
+} as const;
+
+export const DENY_WITH = ['reset', 'close', 'reply', 'tarpit'] as const;
+export type DenyWith = (typeof DENY_WITH)[number];
+
+export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+export type Day = (typeof DAYS)[number];
+
+/** When a rule holds, by the clocks of a time zone. */
+export interface Schedule {
+  /** In the order of the week. Hours that go over midnight belong to the day on which they begin. */
+  readonly days: readonly Day[];
+  /** Minutes of the day, the end not included; an end at or before its beginning is on the next day. */
+  readonly hours: readonly (readonly [number, number])[];
+  /** IANA name. */
+  readonly timeZone: string;
+}
+
+/** For whom a limit counts: each source address, each segment of `from`, or all flows that the rule allows together. */
+export type LimitScope = 'source' | 'segment' | 'all';
+
+/** A communication pattern. null: without bound. */
+export interface RuleLimits {
+  readonly per: LimitScope;
+  /** Flows at once. */
+  readonly flows: number | null;
+  /** Flows begun, requests and bytes (both ways), per time. */
+  readonly newFlows: Rate | null;
+  readonly requests: Rate | null;
+  readonly bytes: Rate | null;
+  /** Bytes of one flow in all, both ways. */
+  readonly bytesTotal: number | null;
+  /** The longest life of one flow. */
+  readonly durationMs: number | null;
+}
+
+/** `amount` in every `perMs`. */
+export interface Rate {
+  readonly amount: number;
+  readonly perMs: number;
 }
 
 /** What a request must be. An absent (null) part matches everything; within a part any entry may match. */
@@ -214,6 +316,15 @@ export interface HttpMatch {
   readonly hosts: readonly string[] | null;
   /** Matched against the normalised path; `*` at the end matches any rest, and `/admin/*` matches `/admin` and `/admin/` too. */
   readonly paths: readonly string[] | null;
+  /** Each of these fields must be there with one of its values. */
+  readonly headers: readonly HeaderMatch[] | null;
+}
+
+/** A field of a request: a value is matched whole and with its case; `*` at its end matches any rest, and `*` alone any value. */
+export interface HeaderMatch {
+  /** Lower case; `-` stands for `_` too. */
+  readonly name: string;
+  readonly values: readonly string[];
 }
 
 /** A flow with what is expected of it. */
@@ -235,4 +346,8 @@ export interface FlowQuestion {
   readonly method: string | null;
   readonly host: string | null;
   readonly path: string | null;
+  /** Fields of the request; names in lower case. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** The moment of the flow, in milliseconds since 1970; null: now. */
+  readonly at: number | null;
 }

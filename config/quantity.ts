@@ -29,6 +29,19 @@ export function formatDuration(ms: number): string {
   return `${ms / UNIT_MS[unit]}${unit}`;
 }
 
+/** `100/s`, `20/m`: so many in every unit of time; null where the text is no rate, or one of zero. */
+export function parseRate(text: string): { readonly amount: number; readonly perMs: number } | null {
+  const match = /^([1-9][0-9]{0,11})\/(s|m|h|d)$/.exec(text);
+  return match === null ? null : { amount: Number(match[1]), perMs: UNIT_MS[match[2] as keyof typeof UNIT_MS] };
+}
+
+/** `1MiB/s`: so many bytes in every unit of time; null where the text is no rate, or one of zero. */
+export function parseByteRate(text: string): { readonly amount: number; readonly perMs: number } | null {
+  const match = /^([^/]+)\/(s|m|h|d)$/.exec(text);
+  const amount = match === null ? null : parseSize(match[1]!);
+  return amount === null || amount === 0 ? null : { amount, perMs: UNIT_MS[match![2] as keyof typeof UNIT_MS] };
+}
+
 /** Bytes of `64KiB`, `1MiB`, `2GiB`, `512B`; null where the text is no size. */
 export function parseSize(text: string): number | null {
   const match = SIZE.exec(text);

@@ -12,7 +12,7 @@ export type QuestionReading = { readonly ok: true; readonly question: FlowQuesti
 /** Protocols whose flows are made of requests. */
 const CARRY_REQUESTS: ReadonlySet<Protocol> = new Set(['http', 'h2', 'websocket', 'grpc']);
 
-/** Reads the fields of a test without `expect` and `by` (from, to, protocol, method, host, path), from whatever JSON held them. Never throws. */
+/** Reads the fields of a test without `expect` and `by` (from, to, protocol, method, host, path, headers, at), from whatever JSON held them. Never throws. */
 export function parseQuestion(fields: unknown): QuestionReading {
   const result = flowShape.safeParse(fields);
   if (!result.success) return { ok: false, message: result.error.issues.map((issue) => explainField(issue, fields)).join(' ') };
@@ -23,17 +23,17 @@ export function parseQuestion(fields: unknown): QuestionReading {
 /** Why request fields and the protocol cannot both hold; null where they can. */
 export function requestFault(shape: z.output<typeof flowShape>): string | null {
   const { protocol } = shape;
-  const field = (['method', 'host', 'path'] as const).find((key) => shape[key] !== undefined);
+  const field = (['method', 'host', 'path', 'headers'] as const).find((key) => shape[key] !== undefined);
   if (field === undefined || protocol === undefined || CARRY_REQUESTS.has(protocol)) return null;
   return `A flow of protocol ${protocol} has no requests, so ${field}: has no meaning in it. Remove ${field}:, or write protocol: http.`;
 }
 
 export function questionOf(shape: z.output<typeof flowShape>): FlowQuestion {
-  const { from, to, protocol, method = null, host = null, path = null } = shape;
-  const requests = method !== null || host !== null || path !== null;
+  const { from, to, protocol, method = null, host = null, path = null, headers = [], at = null } = shape;
+  const requests = method !== null || host !== null || path !== null || headers.length > 0;
   // A WebSocket upgrade is an HTTP request too (RFC 6455 §4.1).
   const http = protocol === 'websocket' || (requests && (protocol === undefined || protocol === 'http')) ? HTTP : 0;
-  return { from, to, protocols: (protocol === undefined ? 0 : protocolBit(protocol)!) | http, method, host, path };
+  return { from, to, protocols: (protocol === undefined ? 0 : protocolBit(protocol)!) | http, method, host, path, headers, at };
 }
 
 function explainField(issue: z.core.$ZodIssue, fields: unknown): string {

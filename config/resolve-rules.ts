@@ -5,6 +5,7 @@ import { formatPlace, shown } from './problem.ts';
 import type { Protocol, ProtocolSet } from './protocols.ts';
 import { protocolBit } from './protocols.ts';
 import type { FileShape } from './schema.ts';
+import { RULE_LIMITS_OBEYED } from './schema-limits.ts';
 import type { Path, Report } from './tree.ts';
 
 /** Names that verdicts use where no rule decided. */
@@ -31,6 +32,7 @@ export function resolveRules(shapes: readonly RuleShape[], list: Path, context: 
     checkName(rule, seen.get(rule.name), [...path, 'name'], context.report);
     if (!seen.has(rule.name)) seen.set(rule.name, rule);
     checkMode(shape, path, context);
+    checkAction(rule, path, context.report);
     checkPorts(rule, [...path, 'ports'], context);
     return rule;
   });
@@ -45,6 +47,13 @@ function resolveRule(shape: RuleShape, path: Path, { names, report }: RuleContex
     ports: shape.ports ?? null,
     protocols: shape.protocols === undefined ? null : protocolSet(shape.protocols),
     http: shape.http === undefined ? null : httpMatch(shape.http),
+    until: shape.until ?? null,
+    schedule: shape.schedule ?? null,
+    shadow: shape.shadow,
+    ...(shape.silence === undefined ? {} : { silence: shape.silence }),
+    log: shape.log,
+    denyWith: shape['deny-with'] ?? null,
+    limits: shape.limits ?? null,
     place: report.place(path),
   };
 }
@@ -55,7 +64,7 @@ export function protocolSet(names: readonly Protocol[]): ProtocolSet {
 }
 
 function httpMatch(shape: NonNullable<RuleShape['http']>): HttpMatch {
-  return { methods: shape.methods ?? null, hosts: shape.hosts ?? null, paths: shape.paths ?? null };
+  return { methods: shape.methods ?? null, hosts: shape.hosts ?? null, paths: shape.paths ?? null, headers: shape.headers ?? null };
 }
 
 function checkName(rule: Rule, earlier: Rule | undefined, path: Path, report: Report): void {
@@ -72,6 +81,22 @@ function checkName(rule: Rule, earlier: Rule | undefined, path: Path, report: Re
       path,
       `The rule at ${formatPlace(earlier.place)} is named ${shown(rule.name)} too. Give each rule of a list a name of its own.`,
     );
+  }
+}
+
+/** What only a denial, or only a permission, can carry. */
+function checkAction(rule: Rule, path: Path, report: Report): void {
+  if (rule.denyWith !== null && rule.action !== 'deny' && !report.isLost([...path, 'action'])) {
+    const message = `A rule that says ${rule.action} denies nobody, so deny-with: has no meaning in it. Remove it, or write action: deny.`;
+    report.error('mode-mismatch', [...path, 'deny-with'], message, { side: 'key' });
+  }
+  if (rule.limits !== null && !RULE_LIMITS_OBEYED) {
+    const message = 'The key "limits" is not supported yet, and would not be obeyed. Remove it for now.';
+    report.error('unsupported', [...path, 'limits'], message, { side: 'key' });
+  }
+  if (rule.limits !== null && rule.action !== 'allow' && !report.isLost([...path, 'action'])) {
+    const message = `A rule that says ${rule.action} carries no flow, so limits: has no meaning in it. Remove it, or write action: allow.`;
+    report.error('mode-mismatch', [...path, 'limits'], message, { side: 'key' });
   }
 }
 

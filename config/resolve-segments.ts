@@ -11,10 +11,18 @@ export function resolveSegments(file: FileShape, names: Names, original: Tree, r
   const segments = Object.entries(file.segments).map(([name, shape]): Segment => {
     const path = ['segments', name];
     const keys = Object.keys(valueAt(original, path) as object);
-    if (keys.every((key) => key === 'except') && !report.isLost(path))
+    if (keys.every((key) => key === 'except' || key === 'unknown') && !report.isLost(path))
       report.error('missing-key', path, `The segment ${shown(name)} does not say who belongs to it. Add addresses:, pool: or segments:.`, {
         side: 'key',
       });
+    for (const [key, database] of [
+      ['countries', 'country'],
+      ['asns', 'asn'],
+    ] as const) {
+      if (shape[key] === undefined || file.process.geo[database] !== undefined || report.isLost(['process', 'geo', database])) continue;
+      const message = `Nothing tells whose addresses these are. Name a database under process.geo.${database}.`;
+      report.error('missing-database', [...path, key], message, { side: 'key' });
+    }
     warnOfHostBits(shape.addresses ?? [], [...path, 'addresses'], report);
     const single = shape.pool !== undefined && names.hasPool(shape.pool, [...path, 'pool']) ? [shape.pool] : [];
     const several = (shape.pools ?? []).filter((pool, index) => names.hasPool(pool, [...path, 'pools', index]));
@@ -23,6 +31,10 @@ export function resolveSegments(file: FileShape, names: Names, original: Tree, r
       addresses: shape.addresses ?? [],
       pools: [...new Set([...single, ...several])],
       segments: (shape.segments ?? []).filter((segment, index) => names.hasSegment(segment, [...path, 'segments', index])),
+      countries: [...new Set(shape.countries ?? [])],
+      asns: [...new Set(shape.asns ?? [])],
+      dns: [...new Set(shape.dns ?? [])],
+      unknown: shape.unknown,
       except: names.terms(shape.except ?? [], [...path, 'except']),
       place: report.place(path, 'key'),
     };

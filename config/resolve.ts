@@ -1,9 +1,11 @@
 /** From a shape to the document: defaults are in, names are looked up, lanes and conflicts are checked. */
 import { availableParallelism, hostname } from 'node:os';
-import { LANE_DEFAULT } from './defaults.ts';
-import type { Document, Networks, ProcessSettings } from './document.ts';
+import { prefixContains } from './address.ts';
+import { ADMIN_LISTEN_DEFAULT, LANE_DEFAULT, LOOPBACK } from './defaults.ts';
+import type { AdminToken, Document, Networks, ProcessSettings } from './document.ts';
 import { warnOfHostBits } from './host-bits.ts';
 import { Names } from './names.ts';
+import { shown } from './problem.ts';
 import { resolveApplications } from './resolve-applications.ts';
 import { resolvePools } from './resolve-pools.ts';
 import { resolveRules } from './resolve-rules.ts';
@@ -23,6 +25,7 @@ export function resolveDocument(shaped: Shaped, original: Tree, problems: Report
   // A lane that lost an entry would make false complaints about everything that this entry held.
   const lanes = isWhole(original, tree, 'networks') ? networks : null;
   const process = resolveProcess(file, report);
+  checkResolvers(file, report);
   const segments = resolveSegments(file, names, original, report);
   const pools = resolvePools(file, lanes, report);
   const applications = resolveApplications(file, names, lanes, process.admin, report);
@@ -33,7 +36,19 @@ export function resolveDocument(shaped: Shaped, original: Tree, problems: Report
   const guardrails = resolveRules(file.guardrails, ['guardrails'], everywhere);
   const baseline = resolveRules(file.baseline, ['baseline'], everywhere);
   const tests = resolveTests(file, names, report);
-  return { version: 1, process, networks, segments, pools, applications, guardrails, baseline, tests, source: original.data };
+  return {
+    version: 1,
+    process,
+    networks,
+    segments,
+    pools,
+    applications,
+    guardrails,
+    baseline,
+    tests,
+    silence: file.silence ?? [],
+    source: original.data,
+  };
 }
 
 function resolveNetworks(file: FileShape, report: Report): Networks {
@@ -57,11 +72,47 @@ function resolveProcess(file: FileShape, report: Report): ProcessSettings {
     node: process.node ?? hostname(),
     workers: process.workers === 'auto' ? availableParallelism() : process.workers,
     admin: process.admin === 'off' ? null : process.admin.listen,
+    adminTokens: resolveAdmin(file, report),
     state: process.state === 'off' ? null : process.state,
     journal,
     log: process.log,
     connections: process.limits.connections,
+    geo: { country: process.geo.country ?? null, asn: process.geo.asn ?? null },
+    resolvers: process.resolvers.flatMap((resolver) => (resolver.kind === 'tcp' ? [resolver.text] : [])),
   };
+}
+
+/** Tokens travel over the admin endpoint: without TLS they may do so on this machine only. */
+function resolveAdmin({ process: { admin } }: FileShape, report: Report): AdminToken[] {
+  if (admin === 'off') return [];
+  const { listen, tokens } = admin;
+  if (listen.kind === 'tcp' && !LOOPBACK.some((prefix) => prefixContains(prefix, listen.address))) {
+    const message = `The admin endpoint has no TLS, so it may not listen on ${shown(listen.text)}, which others can reach. Write a loopback address such as ${ADMIN_LISTEN_DEFAULT}, or a unix socket.`;
+    report.error('admin-without-tls', ['process', 'admin', 'listen'], message);
+  }
+  const known = new Map<string, number>();
+  return tokens.map(({ name, role, hash }, index) => {
+    const earlier = known.get(name);
+    if (earlier !== undefined)
+      report.error(
+        'duplicate-name',
+        ['process', 'admin', 'tokens', index, 'name'],
+        `Another token is named ${shown(name)}. Give each a name of its own.`,
+      );
+    known.set(name, index);
+    return { name, role, sha256: hash.slice('sha256:'.length) };
+  });
+}
+
+function checkResolvers(file: FileShape, report: Report): void {
+  for (const [index, resolver] of file.process.resolvers.entries()) {
+    if (resolver.kind === 'unix')
+      report.error(
+        'bad-address',
+        ['process', 'resolvers', index],
+        'A DNS server is asked over the network. Write its address and port, such as 127.0.0.1:53.',
+      );
+  }
 }
 
 /** Whether nothing was left out of a section. */

@@ -13,14 +13,16 @@ import {
   RESPONSE_TIMEOUT_MS_DEFAULT,
   TARGET_BYTES_DEFAULT,
 } from './defaults.ts';
+import { DENY_WITH } from './document.ts';
 import { PROTOCOLS } from './protocols.ts';
-import { hostPattern, method, pathPattern } from './schema-http.ts';
+import { headers, hostPattern, method, pathPattern } from './schema-http.ts';
 import {
   choice,
   count,
   duration,
   durationText,
   endpointRange,
+  flag,
   name,
   noted,
   off,
@@ -31,21 +33,12 @@ import {
   sourceTerm,
   withDefault,
 } from './schema-leaves.ts';
+import { ruleLimits } from './schema-limits.ts';
+import { silences } from './schema-silence.ts';
+import { schedule, timestamp } from './schema-when.ts';
 
 /** Rule keys that the language is meant to have, and that this version would not obey. */
-const RULE_KEYS_LATER = [
-  'identities',
-  'postgres',
-  'mysql',
-  'redis',
-  'schedule',
-  'until',
-  'limits',
-  'shadow',
-  'log',
-  'deny-with',
-  'on-revoke',
-] as const;
+const RULE_KEYS_LATER = ['identities', 'postgres', 'mysql', 'redis', 'on-revoke'] as const;
 
 const WITHOUT = '; without the key, everything matches';
 
@@ -65,6 +58,7 @@ const http = z.strictObject({
   paths: noted(z.array(pathPattern).min(1).optional().describe('Paths; "*" at the end stands for any rest.'), {
     expects: `a list such as [/admin/*] with at least one entry${WITHOUT}`,
   }),
+  headers: headers.optional().describe('Fields that must be there: exact values, "*" at the end for any rest, "*" alone for any value.'),
 });
 
 function ruleWith<const A extends readonly [string, ...string[]]>(actions: A) {
@@ -79,6 +73,13 @@ function ruleWith<const A extends readonly [string, ...string[]]>(actions: A) {
       expects: `a list such as [http] with at least one entry${WITHOUT}`,
     }),
     http: http.optional().describe('What a request must be.'),
+    until: timestamp.optional().describe('The moment from which on the rule no longer holds; absent: it never ends.'),
+    schedule: schedule.optional().describe('When the rule holds; absent: always.'),
+    silence: silences,
+    shadow: flag('The rule decides and is counted, but is not enforced: the rules after it decide.'),
+    log: flag('Every flow that the rule decides is logged.'),
+    'deny-with': choice(DENY_WITH).optional().describe('What a denied client gets; absent: the error of its protocol, or else a reset.'),
+    limits: ruleLimits.optional().describe('How much of what the rule allows there may be. Not supported yet.'),
     action: required(choice(actions), 'deny', 'What the rule decides.'),
   });
   return noted(rule, { later: RULE_KEYS_LATER });

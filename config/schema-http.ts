@@ -28,6 +28,80 @@ export const method = noted(
   { expects: 'a method such as GET or POST' },
 );
 
+/** RFC 9110 §5.1: a field name is a token. */
+const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/;
+/** RFC 9110 §5.5: visible characters, with single blanks inside. */
+const FIELD_VALUE = /^[\u0021-\u007e](?:[\u0020-\u007e]*[\u0021-\u007e])?$/;
+/** Fields that the proxy answers for itself: a server sees the proxy's own, or none. */
+const OWN_FIELDS: ReadonlySet<string> = new Set([
+  'host',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+]);
+
+export const fieldName = noted(
+  z.string().transform((text, context) => {
+    const name = text.toLowerCase().replaceAll('_', '-');
+    if (!FIELD_NAME.test(text))
+      return refuse(context, text, { code: 'wrong-value', message: 'must be the name of a field such as x-team' });
+    if (name === 'host')
+      return refuse(context, text, { code: 'wrong-value', message: 'The field host is matched by hosts:. Write it there.' });
+    if (OWN_FIELDS.has(name)) {
+      const message = `What a client says in ${name} never reaches a server, so that no rule can ask for it. Remove it.`;
+      return refuse(context, text, { code: 'wrong-value', message });
+    }
+    return name;
+  }),
+  { expects: 'the name of a field such as x-team' },
+);
+
+const VALUE_EXPECTS = 'a value such as blue, a beginning such as "curl/*", or "*" for any value';
+const fieldPattern = noted(
+  z.string().transform((text, context) => {
+    if (FIELD_VALUE.test(text) && !text.slice(0, -1).includes('*')) return text;
+    return refuse(context, text, { code: 'wrong-value', message: `must be ${VALUE_EXPECTS}` });
+  }),
+  { expects: VALUE_EXPECTS },
+);
+
+/** Name to value, or to several of which one must be there. */
+export const headers = noted(
+  z
+    .record(
+      z.string(),
+      noted(z.union([fieldPattern, noted(z.array(fieldPattern).min(1), {})]), { expects: `${VALUE_EXPECTS}, or a list of them` }),
+    )
+    .transform((fields, context) => {
+      const entries = Object.entries(fields);
+      if (entries.length === 0) return refuse(context, fields, { code: 'out-of-range', message: 'must name at least one field' });
+      return entries.flatMap(([written, values]) => {
+        const name = fieldName.safeParse(written);
+        if (name.success) return [{ name: name.data, values: typeof values === 'string' ? [values] : values }];
+        for (const issue of name.error.issues) context.issues.push({ ...issue, input: fields, path: [written] } as z.core.$ZodRawIssue);
+        return [];
+      });
+    }),
+  { expects: 'a mapping such as { x-team: blue, user-agent: "curl/*" }' },
+);
+
+/** Fields of one request, for tests. */
+export const requestHeaders = noted(
+  z
+    .record(z.string().regex(FIELD_NAME), z.string().regex(/^[\u0020-\u007e]*$/))
+    .transform((fields) =>
+      Object.entries(fields).map(([name, value]): [string, string] => [name.toLowerCase().replaceAll('_', '-'), value.trim()]),
+    ),
+  { expects: 'a mapping such as { x-team: blue }' },
+);
+
 export const hostPattern = hostSchema(true);
 export const host = hostSchema(false);
 
@@ -45,6 +119,19 @@ function hostSchema(mayBePattern: boolean) {
   });
   return noted(schema, { expects: example });
 }
+
+/** A name to look up: an address there would be no name. */
+export const dnsName = noted(
+  z.string().transform((written, context) => {
+    const text = written.toLowerCase().replace(/\.$/, '');
+    if (text.length <= 253 && HOST.test(text) && !text.startsWith('*') && !/^[0-9.]+$/.test(text)) return text;
+    return refuse(context, written, {
+      code: 'wrong-value',
+      message: 'must be a host name such as partner.example.com, without scheme, port and path',
+    });
+  }),
+  { expects: 'a host name such as partner.example.com' },
+);
 
 export const pathPattern = noted(pathSchema(true), { expects: 'a path such as /admin/* or /healthz (text that begins with "/")' });
 

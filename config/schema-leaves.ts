@@ -112,6 +112,10 @@ export function choice<const T extends readonly [string, ...string[]]>(values: T
   return noted(z.enum(values), { expects: values.length === 1 ? `"${values[0]}"` : `one of ${values.join(', ')}` });
 }
 
+export function flag(about: string) {
+  return noted(z.boolean().default(false).describe(about), { expects: 'true or false', default: false });
+}
+
 /** `off` as it is written: YAML 1.2 reads it as text, unlike `false`. */
 export const off = noted(z.literal('off'), { expects: '"off"' });
 

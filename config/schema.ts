@@ -12,9 +12,10 @@ import {
   LOG_LEVEL_DEFAULT,
   STATE_FOLDER_DEFAULT,
 } from './defaults.ts';
+import { ADMIN_ROLES } from './document.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { application, guardrail, rule } from './schema-applications.ts';
-import { host, method, path } from './schema-http.ts';
+import { dnsName, host, method, path, requestHeaders } from './schema-http.ts';
 import type { Note } from './schema-leaves.ts';
 import {
   address,
@@ -23,21 +24,43 @@ import {
   endpoint,
   NAME_EXPECTS,
   NAME_PATTERN,
+  name,
   noted,
   notes,
   off,
   prefix,
   reference,
+  refuse,
   required,
   size,
   sourceTerm,
   withDefault,
 } from './schema-leaves.ts';
 import { pool } from './schema-pools.ts';
+import { silences } from './schema-silence.ts';
+import { timestamp } from './schema-when.ts';
+
+const filePath = noted(z.string().regex(/^[^\u0000]{1,4096}$/), { expects: 'the path of a file' });
+
+const token = z.strictObject({
+  name: required(name, 'token', 'Whose token it is: audit and versions tell this name.'),
+  role: required(choice(ADMIN_ROLES), 'viewer', 'What it may do: look; operate servers and quarantines and go back; apply documents.'),
+  hash: noted(
+    z
+      .string()
+      .regex(/^sha256:[0-9a-f]{64}$/)
+      .describe('SHA-256 of the token, as bulkhead token prints it.'),
+    { expects: '"sha256:" and 64 hexadecimal digits in lower case, as bulkhead token prints them', standIn: `sha256:${'0'.repeat(64)}` },
+  ),
+});
 
 const admin = z.strictObject({
   listen: noted(endpoint(0).prefault(ADMIN_LISTEN_DEFAULT).describe('Where metrics, health, API and dashboard answer.'), {
     default: ADMIN_LISTEN_DEFAULT,
+  }),
+  tokens: noted(z.array(token).max(256).default([]).describe('Who may write through the API; without a token only a unix socket may.'), {
+    expects: 'a list of tokens such as { name: ana, role: admin, hash: "sha256:…" }, as bulkhead token prints them',
+    default: [],
   }),
 });
 
@@ -85,6 +108,17 @@ const process = z.strictObject({
     })
     .prefault({})
     .describe('The journal of flows.'),
+  geo: z
+    .strictObject({
+      country: filePath.optional().describe('A MaxMind-format file (.mmdb) that knows the country of an address.'),
+      asn: filePath.optional().describe('A MaxMind-format file (.mmdb) that knows the autonomous system of an address.'),
+    })
+    .prefault({})
+    .describe('Databases for segments by countries: and asns:, relative to the working directory; read again when they change.'),
+  resolvers: noted(z.array(endpoint()).max(8).default([]).describe('DNS servers for segments by dns:; none: those of the machine.'), {
+    expects: 'a list of at most 8 addresses with a port such as [127.0.0.1:53]',
+    default: [],
+  }),
   log: z
     .strictObject({
       level: withDefault(
@@ -117,6 +151,16 @@ const networks = z.strictObject({
   cluster: noted(lane.optional().describe('Node-to-node traffic, which no rule may cut; absent: none.'), { default: [] }),
 });
 
+const country = noted(
+  z.string().transform((text, context) => {
+    if (/^[A-Z]{2}$/.test(text)) return text;
+    const upper = text.toUpperCase();
+    const suggestion = /^[A-Z]{2}$/.test(upper) ? { suggestion: upper } : {};
+    return refuse(context, text, { code: 'wrong-value', message: 'must be two upper-case letters such as DE (ISO 3166-1)', ...suggestion });
+  }),
+  { expects: 'two upper-case letters such as DE, as text (NO needs quotes)', pattern: '^[A-Z]{2}$' },
+);
+
 const segment = noted(
   z.strictObject({
     addresses: noted(z.array(prefix).optional().describe('Addresses and prefixes.'), {
@@ -127,11 +171,32 @@ const segment = noted(
     segments: noted(z.array(reference).optional().describe('Other segments, all of whose members belong.'), {
       expects: 'a list of segment names',
     }),
+    countries: noted(
+      z.array(country).min(1).optional().describe('Countries by their two letters (ISO 3166-1); needs process.geo.country.'),
+      {
+        expects: 'a list of countries such as [DE, FR]',
+      },
+    ),
+    asns: noted(
+      z.array(count(1, 4_294_967_295)).min(1).optional().describe('Autonomous systems by their numbers; needs process.geo.asn.'),
+      {
+        expects: 'a list of numbers such as [3320]',
+      },
+    ),
+    dns: noted(z.array(dnsName).min(1).optional().describe('Host names, whose addresses are looked up as they change.'), {
+      expects: 'a list of host names such as [partner.example.com]',
+    }),
+    unknown: withDefault(
+      choice(['deny', 'ignore']),
+      'deny',
+      'deny',
+      'What holds while a country, system or name is not known: deny: rules that allow find nobody there, and rules that deny everybody; ignore: nobody is there.',
+    ),
     except: noted(z.array(sourceTerm).optional().describe('What is taken away again.'), {
       expects: 'a list such as [guests, 10.0.0.9/32]',
     }),
   }),
-  { later: ['countries', 'asns', 'dns', 'identities'] },
+  { later: ['identities'] },
 );
 
 const flowTest = z.strictObject({
@@ -141,6 +206,8 @@ const flowTest = z.strictObject({
   method: method.optional().describe('The method of the request.'),
   host: host.optional().describe('The host of the request.'),
   path: path.optional().describe('The path of the request.'),
+  headers: requestHeaders.optional().describe('Fields of the request.'),
+  at: timestamp.optional().describe('The moment of the flow; absent: now.'),
   expect: required(choice(['allow', 'deny']), 'deny', 'The verdict that must come out.'),
   by: reference.optional().describe('The rule that must decide; "default" where no rule does.'),
 });
@@ -169,6 +236,7 @@ export const fileSchema = z.strictObject({
     expects: 'a list of rules',
     default: [],
   }),
+  silence: silences,
   tests: noted(z.array(flowTest).default([]).describe('Flows with what is expected of them; a file whose tests fail is never applied.'), {
     expects: 'a list of tests such as { from: 10.0.0.1, to: 127.0.0.1:8080, expect: allow }',
     default: [],

@@ -1,30 +1,50 @@
 /** From a document to an image: sources to atoms, rules to programs. */
 import type { Document, Mode, Rule } from '../config/document.ts';
 import { attachImage, type Image } from './image.ts';
-import { type Section, writeImage } from './layout.ts';
+import type { Knowledge } from './knowledge.ts';
+import { NOT_ASKED, type Section, writeImage } from './layout.ts';
+import { rememberOrigin } from './moment.ts';
 import { ACTIONS, ALL_PROTOCOLS, type RuleFacts } from './outcome.ts';
 import { type Partition, partition } from './partition.ts';
 import type { Ranges } from './prefixes.ts';
 import { ProgramTable } from './programs.ts';
 import { RecordTable } from './records.ts';
+import { inactivity, rulesOf } from './schedule.ts';
 import { ANYONE, NOBODY, type PoolMembership, SourceGraph } from './sources.ts';
 import { NO_PORT, portClassifier, type SourcedRule, withSources } from './sweep.ts';
 
+/** What a policy depends on beyond its document. */
+export interface Circumstances {
+  /** Addresses of pools' servers that differ from the document's. */
+  readonly membership?: PoolMembership | undefined;
+  /** What is known of countries, systems and names; what is missing there is unknown. */
+  readonly knowledge?: Knowledge | undefined;
+  /** The moment, in milliseconds since 1970: rules that do not hold then are left out, and keep their ids. Absent: every rule holds. */
+  readonly now?: number | undefined;
+}
+
 /**
- * Compiles a document whose names are all known to exist. A pool's members are its servers' addresses in the document, or those in
- * `membership` where it knows the pool. Throws only where the document contradicts itself.
+ * Compiles a document whose names are all known to exist. Throws only where the document contradicts itself. The image remembers what it
+ * was compiled from, so that it can be asked for other moments (`imageAt`).
  */
-export function compile(document: Document, membership?: PoolMembership): Image {
-  const graph = new SourceGraph(document, membership);
+export function compile(document: Document, circumstances: Circumstances = {}): Image {
+  const image = build(document, circumstances);
+  rememberOrigin(image, (now) => build(document, { ...circumstances, now: now ?? undefined }), document, circumstances.now ?? null);
+  return image;
+}
+
+function build(document: Document, { membership, knowledge, now }: Circumstances): Image {
+  const graph = new SourceGraph(document, membership, knowledge);
+  const moment = now ?? null;
   const cluster = clusterSource(document, graph);
   const guardrails = withSources(document.guardrails, graph);
   const own = document.applications.map((application) => withSources(application.rules, graph));
   const baseline = withSources(document.baseline, graph);
   const atoms = partition(graph);
   const records = new RecordTable();
-  const firstOwnRecords = addRecords(document, records);
+  const firstOwnRecords = addRecords(document, records, graph, moment);
   const table = new ProgramTable();
-  const forAll = new ForAll(guardrails, baseline, table, atoms);
+  const forAll = new ForAll(guardrails, baseline, table, atoms, moment);
   const vips: number[] = [];
   const applications: number[] = [];
   let firstRule = 0;
@@ -40,18 +60,21 @@ export function compile(document: Document, membership?: PoolMembership): Image 
     // The synthetic rules for the cluster lane and for what nothing else decides.
     firstRule += guardrails.length + rules.length + baseline.length + 2;
     const classOf = portClassifier(application.rules);
-    const rows = new Map<string, number>();
+    const rows = new Map<string, Rows>();
     const facts = factsOf(application.rules);
     for (const { endpoint } of application.vips) {
       const port = endpoint.kind === 'tcp' ? endpoint.port : NO_PORT;
       const key = port === NO_PORT ? 'unix' : String(classOf(port));
       let row = rows.get(key);
       if (row === undefined) {
-        row = table.addRow(heard(rules, application.mode), facts, port, atoms);
+        row = [
+          table.addRow(enforced(rules, application.mode, moment), facts, port, atoms),
+          shadowRow(rules, application.mode, moment, table, port, atoms),
+        ];
         rows.set(key, row);
       }
-      const [guardRow, baselineRow] = forAll.rows(port, application.mode);
-      vips.push(records.text(endpoint.text), index, guardRow, row, baselineRow, port);
+      const [guard, base] = forAll.rows(port, application.mode);
+      vips.push(records.text(endpoint.text), index, guard[0], row[0], base[0], port, guard[1], row[1], base[1]);
     }
   }
   // A closing entry, so that an application's rules end where the next one's begin.
@@ -64,6 +87,7 @@ export function compile(document: Document, membership?: PoolMembership): Image 
     records.text('default'),
     table.listWords,
     records.protocolClasses(),
+    ...countsOf(document, moment),
   ];
   const sections: Record<Section, ArrayLike<number>> = {
     vips,
@@ -85,12 +109,13 @@ export function compile(document: Document, membership?: PoolMembership): Image 
 }
 
 /** Records stand in this order: guardrails, baseline, then the rules of each application. Returns each application's first. */
-function addRecords(document: Document, records: RecordTable): number[] {
-  for (const rule of document.guardrails) records.add(rule);
-  for (const rule of document.baseline) records.add(rule);
+function addRecords(document: Document, records: RecordTable, graph: SourceGraph, now: number | null): number[] {
+  const add = (rule: Rule) => records.add(rule, inactivity(rule, now), graph.unknownIn([...rule.from, ...rule.except]));
+  document.guardrails.forEach(add);
+  document.baseline.forEach(add);
   return document.applications.map((application) => {
     const first = records.count;
-    for (const rule of application.rules) records.add(rule);
+    application.rules.forEach(add);
     return first;
   });
 }
@@ -104,10 +129,58 @@ function factsOf(rules: readonly Rule[]): RuleFacts[] {
   }));
 }
 
-/** In tcp mode no flow is a request, so a rule that asks for one holds for nobody. Rules keep their numbers. */
-function heard(rules: readonly SourcedRule[], mode: Mode): readonly SourcedRule[] {
-  return mode === 'http' ? rules : rules.map((entry) => (entry.rule.http === null ? entry : { ...entry, source: NOBODY }));
+/**
+ * The list with the source NOBODY for rules that decide nothing: those that don't hold now, shadow rules, and in tcp mode, where no flow is
+ * a request, rules that ask for one. Rules keep their numbers.
+ */
+function enforced(rules: readonly SourcedRule[], mode: Mode, now: number | null): readonly SourcedRule[] {
+  return withoutSource(rules, (rule) => isHeard(rule, mode, now) && !rule.shadow);
 }
+
+/** The row of the shadow rules of a list, NOT_ASKED for none. None of them ends the list, so each is made out to be conditional. */
+function shadowRow(
+  rules: readonly SourcedRule[],
+  mode: Mode,
+  now: number | null,
+  table: ProgramTable,
+  port: number,
+  atoms: Partition,
+): number {
+  const isShadow = (rule: Rule) => rule.shadow && isHeard(rule, mode, now);
+  if (!rules.some(({ rule }) => isShadow(rule))) return NOT_ASKED;
+  const facts = rules.map(({ rule }) => ({
+    protocols: ALL_PROTOCOLS,
+    conditional: true,
+    byPattern: false,
+    action: ACTIONS.indexOf(rule.action),
+  }));
+  return table.addRow(withoutSource(rules, isShadow), facts, port, atoms);
+}
+
+function isHeard(rule: Rule, mode: Mode, now: number | null): boolean {
+  return (mode === 'http' || rule.http === null) && inactivity(rule, now) === null;
+}
+
+function withoutSource(rules: readonly SourcedRule[], keeps: (rule: Rule) => boolean): readonly SourcedRule[] {
+  return rules.every(({ rule }) => keeps(rule)) ? rules : rules.map((entry) => (keeps(entry.rule) ? entry : { ...entry, source: NOBODY }));
+}
+
+/** How many rules do not hold now, do not always hold, are shadow rules that hold, are logged, and ask for paths: in the order of NUMBERS. */
+function countsOf(document: Document, now: number | null): number[] {
+  let [inactive, periods, shadows, logs, pathsAsked] = [0, 0, 0, 0, 0];
+  for (const rule of rulesOf(document)) {
+    const holds = inactivity(rule, now) === null;
+    if (!holds) inactive++;
+    if (rule.until !== null || rule.schedule !== null) periods++;
+    if (holds && rule.shadow) shadows++;
+    if (rule.log) logs++;
+    if (rule.http !== null && rule.http.paths !== null) pathsAsked++;
+  }
+  return [inactive, periods, shadows, logs, pathsAsked];
+}
+
+/** The row of the rules that decide, and that of the shadow rules. */
+type Rows = readonly [enforced: number, shadow: number];
 
 /** The rows of guardrails and baseline, which applications share: they depend on the VIP's port and the mode alone. */
 class ForAll {
@@ -116,9 +189,17 @@ class ForAll {
   readonly #table: ProgramTable;
   readonly #atoms: Partition;
   readonly #classOf: (port: number) => number;
-  readonly #known = new Map<string, readonly [number, number]>();
+  readonly #now: number | null;
+  readonly #known = new Map<string, readonly [guardrails: Rows, baseline: Rows]>();
 
-  constructor(guardrails: readonly SourcedRule[], baseline: readonly SourcedRule[], table: ProgramTable, atoms: Partition) {
+  constructor(
+    guardrails: readonly SourcedRule[],
+    baseline: readonly SourcedRule[],
+    table: ProgramTable,
+    atoms: Partition,
+    now: number | null,
+  ) {
+    this.#now = now;
     this.#guardrails = guardrails;
     this.#baseline = baseline;
     this.#table = table;
@@ -126,7 +207,7 @@ class ForAll {
     this.#classOf = portClassifier([...guardrails, ...baseline].map(({ rule }) => rule));
   }
 
-  rows(port: number, mode: Mode): readonly [number, number] {
+  rows(port: number, mode: Mode): readonly [guardrails: Rows, baseline: Rows] {
     const key = `${port === NO_PORT ? 'unix' : this.#classOf(port)} ${mode}`;
     let rows = this.#known.get(key);
     if (rows === undefined) {
@@ -136,8 +217,12 @@ class ForAll {
     return rows;
   }
 
-  #row(rules: readonly SourcedRule[], port: number, mode: Mode): number {
-    return this.#table.addRow(heard(rules, mode), factsOf(rules.map(({ rule }) => rule)), port, this.#atoms);
+  #row(rules: readonly SourcedRule[], port: number, mode: Mode): Rows {
+    const facts = factsOf(rules.map(({ rule }) => rule));
+    return [
+      this.#table.addRow(enforced(rules, mode, this.#now), facts, port, this.#atoms),
+      shadowRow(rules, mode, this.#now, this.#table, port, this.#atoms),
+    ];
   }
 }
 

@@ -39,6 +39,22 @@ export function ruleOf(decision: Decision): number {
  * hot: allocates nothing, and costs the same for one rule and for ten thousand.
  */
 export function decide(image: Image, vip: number, atom: number, protocols: ProtocolSet, request: RequestFacts | null): Decision {
+  const decision = decideReading(image, vip, atom, protocols, request);
+  if (request === null || request.readings === undefined) return decision;
+  return strictest(image, vip, atom, protocols, request, decision);
+}
+
+/** A path that servers read differently passes only where it passes in every reading; the first that does not is the verdict. */
+function strictest(image: Image, vip: number, atom: number, protocols: ProtocolSet, request: RequestFacts, first: Decision): Decision {
+  if (kindOf(first) !== ALLOW) return first;
+  for (const path of request.readings!) {
+    const decision = decideReading(image, vip, atom, protocols, { ...request, path, readings: undefined });
+    if (kindOf(decision) !== ALLOW) return decision;
+  }
+  return first;
+}
+
+function decideReading(image: Image, vip: number, atom: number, protocols: ProtocolSet, request: RequestFacts | null): Decision {
   const at = vip * VIP_WORDS;
   const app = image.vips[at + 1]!;
   if ((image.clusterAtoms[atom >>> 5]! >>> (atom & 31)) & 1) return (image.applications[app * APPLICATION_WORDS + 3]! << 2) | ALLOW;
@@ -145,7 +161,13 @@ function judgeAnyProtocol(
 }
 
 /** hot. What a list comes to; with a request, or where it asks for none, exactly one of allow, deny and next. */
-function outcomeIn(image: Image, program: number, firstRecord: number, protocols: ProtocolSet, request: RequestFacts | null): number {
+export function outcomeIn(
+  image: Image,
+  program: number,
+  firstRecord: number,
+  protocols: ProtocolSet,
+  request: RequestFacts | null,
+): number {
   const head = image.programs[program]!;
   if ((head & BY_REQUEST) !== 0 && request !== null) {
     return (head & MANY_CONDITIONS) === 0

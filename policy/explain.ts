@@ -1,10 +1,11 @@
 /** A verdict with its why: the rule, its place, the rules before it, and what would have had to be different. */
 import type { FlowQuestion } from '../config/document.ts';
 import { type ProtocolSet, protocolNames } from '../config/protocols.ts';
-import { matchesHosts, matchesMethod, matchesPath } from './condition.ts';
+import { matchesField, matchesHosts, matchesMethod, matchesPath } from './condition.ts';
 import { ALLOW, kindOf, programAt, ruleOf } from './decide.ts';
 import type { Image, Tier } from './image.ts';
 import { NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
+import { imageAt } from './moment.ts';
 import { type Nearest, nearestAllowing } from './nearest.ts';
 import { ALL_PROTOCOLS } from './outcome.ts';
 import { placeText } from './place.ts';
@@ -36,7 +37,9 @@ export interface Explanation {
   readonly nearest: Nearest | null;
 }
 
-export function explain(image: Image, question: FlowQuestion): Explanation {
+/** Explains the verdict at the moment of the question, or at that for which the image was compiled. */
+export function explain(now: Image, question: FlowQuestion): Explanation {
+  const image = question.at === null ? now : imageAt(now, question.at);
   const facts = factsOf(image, question);
   if (facts === null) return nobodyListens(question);
   const decision = decideFacts(image, facts);
@@ -57,7 +60,7 @@ export function explain(image: Image, question: FlowQuestion): Explanation {
       return (considered ??= consideredBefore(image, facts, rule));
     },
     get nearest() {
-      if (nearest === undefined) nearest = verdict === 'allow' ? null : nearestAllowing(image, facts);
+      if (nearest === undefined) nearest = verdict === 'allow' ? null : (nearestInTime(image, facts) ?? nearestAllowing(image, facts));
       return nearest;
     },
   };
@@ -72,6 +75,12 @@ function reasonOf(image: Image, facts: Facts, rule: number): string {
   const name = image.ruleName(rule);
   const app = image.vipApplication(facts.vip);
   const sentences = [verdictSentence(image, rule, name)];
+  const unknown = image.ruleUnknown(rule);
+  if (unknown !== null) sentences.push(`What it says of its sources is not all known (${unknown}).`);
+  const reading = readingThatDecides(image, facts, rule);
+  if (reading !== null) sentences.push(`A server may read the path as ${reading}, so it is judged as that too.`);
+  const absent = image.hasInactive ? ruleInItsTime(image, facts) : rule;
+  if (absent !== rule) sentences.push(`At another time rule "${image.ruleName(absent)}" would decide. ${whyInactive(image, absent)}`);
   if (facts.assumedUnknown) sentences.push('The verdict depends on the protocol, which was not said: it is judged as unknown.');
   if (image.observes(app) && image.ruleAction(rule) === 'deny') {
     sentences.push('The application only observes: the flow is recorded and let through.');
@@ -117,6 +126,13 @@ function consideredBefore(image: Image, facts: Facts, deciding: number): Conside
 function whyNot(image: Image, facts: Facts, rule: number, first: number): string | null {
   const record = image.ruleRecord(rule);
   if (record < 0) return 'The source is not in the cluster lane.';
+  if (image.ruleInactivity(rule) !== null) return whyInactive(image, rule);
+  const matched = whyNotMatched(image, facts, rule, first, record);
+  if (matched === null && image.ruleShadows(rule)) return 'It is a shadow rule: it matches, is counted, and decides nothing.';
+  return matched;
+}
+
+function whyNotMatched(image: Image, facts: Facts, rule: number, first: number, record: number): string | null {
   const at = record * RECORD_WORDS;
   const conditionNumber = image.records[at + 6]!;
   if (conditionNumber !== NOT_ASKED && facts.request === null) return 'It asks of requests, and the application carries bytes.';
@@ -124,7 +140,10 @@ function whyNot(image: Image, facts: Facts, rule: number, first: number): string
   // On a unix socket this is greater than any port.
   const port = image.vips[facts.vip * VIP_WORDS + 5]!;
   if (ports !== null && !ports.some(([low, high]) => low <= port && port <= high)) return `It is for port ${portsText(ports)}.`;
-  if (!holds(image, facts, rule - first)) return `The source is not in ${image.text(image.records[at + 7]!)}.`;
+  if (!holds(image, facts, rule - first)) {
+    const unknown = image.ruleUnknown(rule);
+    return `The source is not in ${image.text(image.records[at + 7]!)}${unknown === null ? '' : `, of which ${unknown} is not known`}.`;
+  }
   const protocols = image.records[at + 5]!;
   if (facts.protocols === 0 && protocols !== ALL_PROTOCOLS)
     return `It is for protocol ${namesText(protocols)}, and the verdict is the same without.`;
@@ -139,7 +158,41 @@ function whyNot(image: Image, facts: Facts, rule: number, first: number): string
     return `It is for host ${condition.hostTexts!.join(', ')}, and this is ${facts.request.host}.`;
   if (!matchesPath(condition, facts.request))
     return `It is for path ${condition.pathTexts!.join(', ')}, and this is ${facts.request.path}.`;
+  const field = condition.headers?.find((pattern) => !matchesField(pattern, facts.request!));
+  if (field !== undefined) {
+    const lines = facts.request.headers?.fieldLines(field.name) ?? [];
+    return `It is for ${field.name}: ${field.texts.join(', ')}, and this has ${lines.length === 0 ? 'no such field' : lines.join(', ')}.`;
+  }
   return null;
+}
+
+/** The rule that would decide if every rule held, whatever its schedule. */
+function ruleInItsTime(image: Image, facts: Facts): number {
+  return ruleOf(decideFacts(imageAt(image, null), facts));
+}
+
+function whyInactive(image: Image, rule: number): string {
+  const period = image.rulePeriod(rule);
+  return image.ruleInactivity(rule) === 'expired' ? `It has expired (${period}).` : `It is outside its schedule (${period}).`;
+}
+
+/** The reading of the path that was judged, where it is another than the first; null where it is that. */
+function readingThatDecides(image: Image, facts: Facts, rule: number): string | null {
+  const { request } = facts;
+  if (request === null || request.readings === undefined) return null;
+  const { readings, ...first } = request;
+  const decides = (path: string) => ruleOf(decideFacts(image, { ...facts, request: { ...first, path } })) === rule;
+  return decides(request.path) ? null : (readings.find(decides) ?? null);
+}
+
+/** Where only the time has to be another, which it will be by itself. */
+function nearestInTime(image: Image, facts: Facts): Nearest | null {
+  if (!image.hasInactive) return null;
+  const always = imageAt(image, null);
+  const decision = decideFacts(always, facts);
+  const rule = ruleOf(decision);
+  if (kindOf(decision) !== ALLOW || image.ruleInactivity(rule) !== 'off-schedule') return null;
+  return { rule: image.ruleName(rule), at: placeText(image.rulePlace(rule)), change: `a time within ${image.rulePeriod(rule)}` };
 }
 
 /** Whether source and port match; `index` counts the application's rules from `cluster` = 0. */

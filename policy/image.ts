@@ -3,12 +3,14 @@
  * that grows with the policy. An image is never changed.
  */
 import { formatHostPort, parseAddress } from '../config/address.ts';
-import type { Action, Mode, Place } from '../config/document.ts';
+import { type Action, DENY_WITH, type DenyWith, type HeaderMatch, type Mode, type Place, type RuleLimits } from '../config/document.ts';
 import type { ProtocolSet } from '../config/protocols.ts';
 import { type Condition, conditionOf } from './condition.ts';
 import { APPLICATION_WORDS, CONDITION_WORDS, NOT_ASKED, NUMBERS, RECORD_WORDS, sectionOf, textsOf, VIP_WORDS } from './layout.ts';
 import { ACTIONS } from './outcome.ts';
 import { Proposals } from './proposals.ts';
+import { DENY_WITH_SHIFT, INACTIVITIES, INACTIVITY_MASK, LOG_FLAG, SHADOW_FLAG } from './records.ts';
+import type { Inactivity } from './schedule.ts';
 
 export type Tier = 'cluster' | 'guardrail' | 'application' | 'baseline' | 'default';
 
@@ -43,6 +45,13 @@ export class Image {
   readonly atomCount: number;
   /** One protocol of each class that rules can tell apart. */
   readonly protocolClasses: ProtocolSet;
+  /** Whether a rule does not hold for now, is a shadow rule that holds, is logged, or asks for paths: most policies can do without what that takes. */
+  readonly hasInactive: boolean;
+  /** Whether there are rules that do not always hold. */
+  readonly hasPeriods: boolean;
+  readonly hasShadows: boolean;
+  readonly hasLogged: boolean;
+  readonly asksForPaths: boolean;
   readonly #numbers: Uint32Array;
   readonly #textStarts: Uint32Array;
   readonly #texts: Buffer;
@@ -79,6 +88,11 @@ export class Image {
     this.protocolClasses = this.#number('protocolClasses');
     this.guardrailCount = this.#number('guardrails');
     this.baselineCount = this.#number('baseline');
+    this.hasInactive = this.#number('inactive') > 0;
+    this.hasPeriods = this.#number('periods') > 0;
+    this.hasShadows = this.#number('shadows') > 0;
+    this.hasLogged = this.#number('logs') > 0;
+    this.asksForPaths = this.#number('pathsAsked') > 0;
   }
 
   /** The VIP with this endpoint text, as written or in canonical form; -1 for none. */
@@ -174,6 +188,51 @@ export class Image {
     return this.ruleTier(rule) === 'cluster' ? 'allow' : 'deny';
   }
 
+  /** Why a rule does not hold at the moment that the policy was compiled for; null where it does. */
+  ruleInactivity(rule: number): Inactivity | null {
+    return INACTIVITIES[this.#flags(rule) & INACTIVITY_MASK]!;
+  }
+
+  /** When a rule holds, in words; null: always. */
+  rulePeriod(rule: number): string | null {
+    return this.#recordText(rule, 11);
+  }
+
+  /** What is not known of a rule's sources, in words; null where all is known. */
+  ruleUnknown(rule: number): string | null {
+    return this.#recordText(rule, 12);
+  }
+
+  /** A rule that is counted and not enforced. */
+  ruleShadows(rule: number): boolean {
+    return (this.#flags(rule) & SHADOW_FLAG) !== 0;
+  }
+
+  ruleLogs(rule: number): boolean {
+    return (this.#flags(rule) & LOG_FLAG) !== 0;
+  }
+
+  /** What a client gets that this rule denies; null: what is usual where it is denied. */
+  ruleDenyWith(rule: number): DenyWith | null {
+    return DENY_WITH[(this.#flags(rule) >>> DENY_WITH_SHIFT) - 1] ?? null;
+  }
+
+  ruleLimits(rule: number): RuleLimits | null {
+    const text = this.#recordText(rule, 13);
+    return text === null ? null : (JSON.parse(text) as RuleLimits);
+  }
+
+  #flags(rule: number): number {
+    const record = this.ruleRecord(rule);
+    return record < 0 ? 0 : this.records[record * RECORD_WORDS + 10]!;
+  }
+
+  #recordText(rule: number, word: number): string | null {
+    const record = this.ruleRecord(rule);
+    const text = record < 0 ? NOT_ASKED : this.records[record * RECORD_WORDS + word]!;
+    return text === NOT_ASKED ? null : this.text(text);
+  }
+
   /** The number of a rule's record: what was written, which applications share for guardrails and baseline. -1 where nothing was. */
   ruleRecord(rule: number): number {
     const app = this.ruleApplication(rule);
@@ -218,9 +277,27 @@ export class Image {
     const known = this.#conditions[number];
     if (known !== undefined) return known;
     const at = number * CONDITION_WORDS;
-    const condition = conditionOf(this.#textList(at), this.#textList(at + 2), this.#textList(at + 4));
+    const condition = conditionOf(
+      this.#textList(at),
+      this.#textList(at + 2),
+      this.#textList(at + 4),
+      this.#headerList(at + 6),
+      this.conditions[at + 8] === 1,
+    );
     this.#conditions[number] = condition;
     return condition;
+  }
+
+  #headerList(at: number): HeaderMatch[] | null {
+    const count = this.conditions[at + 1]!;
+    if (count === NOT_ASKED) return null;
+    let next = this.conditions[at]!;
+    return Array.from({ length: count }, () => {
+      const first = next + 2;
+      next = first + this.lists[first - 1]!;
+      const values = Array.from(this.lists.subarray(first, next), (text) => this.text(text));
+      return { name: this.text(this.lists[first - 2]!), values };
+    });
   }
 
   #textList(at: number): string[] | null {

@@ -3,11 +3,16 @@
  * a swap hands over one thing and every thread reads the same bytes.
  */
 export const SECTIONS = [
-  'vips', // 6 words a VIP: text, application, row of guardrails, own row, row of the baseline, port (all ones on a unix socket)
+  // 9 words a VIP: text, application, row of guardrails, own row, row of the baseline, port (all ones on a unix socket), and the same three
+  // rows of shadow rules alone (NOT_ASKED where there are none)
+  'vips',
   'applications', // 5 words: name, mode, observes, first rule id, first own record
-  'records', // 10 words a rule as written: name, file, line, column, action, protocols, condition, source text, ports (offset, count)
-  'conditions', // 6 words: methods, hosts, paths: offset and count in `lists`; count NOT_ASKED where the part is absent
-  'lists', // numbers of texts; port ranges as pairs
+  // 14 words a rule as written: name, file, line, column, action, protocols, condition, source text, ports (offset, count), flags (see
+  // records.ts), and texts or NOT_ASKED: when it holds, what is unknown of its sources, its limits
+  'records',
+  // 9 words: methods, hosts, paths, headers: offset and count in `lists`, count NOT_ASKED where the part is absent; whether it is a denial's
+  'conditions',
+  'lists', // numbers of texts; port ranges as pairs; a header as its name, the number of its values, and the values
   'ipv4Roots', // 65,537 words: the range that holds the first address of each /16
   'ipv4Starts', // first address of each range
   'ipv4Atoms',
@@ -29,12 +34,25 @@ export const SECTIONS = [
 export type Section = (typeof SECTIONS)[number];
 
 /** Single numbers in the section `numbers`. */
-export const NUMBERS = ['atoms', 'guardrails', 'baseline', 'clusterName', 'defaultName', 'listWords', 'protocolClasses'] as const;
+export const NUMBERS = [
+  'atoms',
+  'guardrails',
+  'baseline',
+  'clusterName',
+  'defaultName',
+  'listWords',
+  'protocolClasses',
+  'inactive',
+  'periods',
+  'shadows',
+  'logs',
+  'pathsAsked',
+] as const;
 
-export const VIP_WORDS = 6;
+export const VIP_WORDS = 9;
 export const APPLICATION_WORDS = 5;
-export const RECORD_WORDS = 10;
-export const CONDITION_WORDS = 6;
+export const RECORD_WORDS = 14;
+export const CONDITION_WORDS = 9;
 export const NOT_ASKED = 0xffffffff;
 
 const MAGIC = 0x424c4b44;

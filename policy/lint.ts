@@ -1,14 +1,96 @@
 /** Findings about a document that is right but perhaps not meant. */
 import type { Document, Place, Problem, Rule, SourceTerm } from '../config/document.ts';
+import { type Redundant, redundantRules } from './lint-redundant.ts';
+import { addressForms, allowAny, emptySegments, type PlacedRule, placedRules, pointer } from './lint-sources.ts';
 import { placeText } from './place.ts';
 import { type RuleFinding, unreachedRules } from './reach.ts';
+import { momentText } from './schedule.ts';
 
 /** Rules that take a flow before a shadowed one, named in the finding. */
 const NAMED = 3;
 
+export interface LintOptions {
+  /** Milliseconds since 1970, to tell rules that have ended or soon will. Absent: nothing is said of them. */
+  readonly now?: number;
+}
+
+/** A rule that ends within this time is spoken of, so that someone can decide about it in working hours. */
+const SOON_MS = 14 * 86_400_000;
+
 /** Warnings, in the order of the document's parts. Exact: sources are compared atom by atom, so a finding always holds. */
-export function lint(document: Document): Problem[] {
-  return [...unusedSegments(document), ...unusedPools(document), ...withoutRules(document), ...unreachedRules(document).map(ruleProblem)];
+export function lint(document: Document, { now }: LintOptions = {}): Problem[] {
+  const rules = placedRules(document);
+  const unreached = unreachedRules(document);
+  const idle = new Set(unreached.map(({ rule }) => rule));
+  const found = [
+    ...unusedSegments(document),
+    ...emptySegments(document),
+    ...addressForms(document, rules),
+    ...unusedPools(document),
+    ...withoutRules(document),
+    ...unreached.map(ruleProblem),
+    ...redundantProblems(redundantRules(document, idle), rules),
+    ...allowAny(rules.filter(({ rule }) => !idle.has(rule))),
+    ...(now === undefined ? [] : ending(rules, now)),
+  ];
+  return [...heard(found, document, rules), ...idleSilences(found, document, rules)];
+}
+
+/** Findings without those that are silenced, on their rule or for the whole file. */
+function heard(found: readonly Problem[], document: Document, rules: readonly PlacedRule[]): Problem[] {
+  const codes = new Set(document.silence?.map(({ code }) => code));
+  const ofRules = new Map(rules.flatMap(({ rule, path }) => (rule.silence === undefined ? [] : [[path, rule.silence] as const])));
+  const isSilenced = ({ path, code }: Problem) => {
+    const rulePath = /^.*?\/(?:guardrails|rules|baseline)\/\d+/.exec(path)?.[0] ?? path;
+    return codes.has(code) || ofRules.get(rulePath)?.some((silence) => silence.code === code) === true;
+  };
+  return found.filter((problem) => !isSilenced(problem));
+}
+
+/** A silence that keeps nothing quiet hides the next finding of its kind. */
+function idleSilences(found: readonly Problem[], document: Document, rules: readonly PlacedRule[]): Problem[] {
+  const message = (code: string) => `There is no finding ${code} to be silenced here. Remove the silence.`;
+  const ofRules = rules.flatMap(({ rule, path }) =>
+    (rule.silence ?? []).flatMap(({ code }, i) => {
+      const isNeeded = found.some((problem) => problem.code === code && (problem.path === path || problem.path.startsWith(`${path}/`)));
+      return isNeeded ? [] : [warning('silence-unused', `${path}/silence/${i}`, rule.place, message(code))];
+    }),
+  );
+  const ofFile = (document.silence ?? []).flatMap(({ code }, i): Problem[] => {
+    if (found.some((problem) => problem.code === code)) return [];
+    return [{ code: 'silence-unused', severity: 'warning', path: `/silence/${i}`, place: null, message: message(code) }];
+  });
+  return [...ofRules, ...ofFile];
+}
+
+function redundantProblems(redundant: readonly Redundant[], rules: readonly PlacedRule[]): Problem[] {
+  const paths = new Map(rules.map(({ rule, path }) => [rule, path]));
+  return redundant.map(({ rule, without: then }) => {
+    const names = then.slice(0, NAMED).map((other) => (other === null ? 'the default' : `"${other.name}" (${placeText(other.place)})`));
+    if (then.length > NAMED) names.push(`${then.length - NAMED} more`);
+    const by = names.length === 0 ? '' : `: ${names.join(', ')} would ${rule.action} the same flows`;
+    const message = `Rule "${rule.name}" changes no verdict${by}. It can be removed.`;
+    return warning('rule-redundant', paths.get(rule)!, rule.place, message);
+  });
+}
+
+function ending(rules: readonly PlacedRule[], now: number): Problem[] {
+  return rules.flatMap(({ rule, path }) => {
+    if (rule.until === null || rule.until - now > SOON_MS) return [];
+    const until = momentText(rule.until);
+    if (rule.until <= now) {
+      return [
+        warning(
+          'rule-expired',
+          path,
+          rule.place,
+          `Rule "${rule.name}" ended at ${until} and no longer matches. Remove it, or move until:.`,
+        ),
+      ];
+    }
+    const message = `Rule "${rule.name}" ends at ${until}, within two weeks. Move until: if it is still needed.`;
+    return [warning('rule-expires-soon', path, rule.place, message)];
+  });
 }
 
 function warning(code: string, path: string, place: Place, message: string): Problem {
@@ -91,9 +173,4 @@ function termsOf(document: Document): SourceTerm[] {
     ...document.applications.flatMap((application) => application.rules),
   ];
   return rules.flatMap(({ from, except }) => [...from, ...except]);
-}
-
-/** A name as a part of a JSON pointer (RFC 6901 §3). */
-function pointer(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1');
 }

@@ -3,13 +3,13 @@
  * `decide`, so what is named does allow. The search is bounded; where nothing is found within the bounds the answer is null.
  */
 import { PROTOCOLS, protocolNames } from '../config/protocols.ts';
-import { type Condition, matchesHosts, matchesMethod, matchesPath } from './condition.ts';
+import { type Condition, matchesField, matchesHosts, matchesMethod, matchesPath } from './condition.ts';
 import { ALLOW, kindOf, ruleOf } from './decide.ts';
 import type { Image } from './image.ts';
 import { NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
 import { placeText } from './place.ts';
 import { decideFacts, type Facts } from './question.ts';
-import type { RequestFacts } from './request.ts';
+import type { HeaderLookup, RequestFacts } from './request.ts';
 
 /** Sources and requests tried. A source stands for all that the same rules hold for. */
 const SOURCES_TRIED = 256;
@@ -88,7 +88,9 @@ function sourceWords(image: Image, asked: Facts, rule: number): string {
 
 function requestWords(asked: RequestFacts, proposed: RequestFacts): string {
   const parts = (['method', 'host', 'path'] as const).filter((part) => asked[part] !== proposed[part]);
-  return parts.map((part) => `${part} ${proposed[part]} instead of ${asked[part]}`).join(' and ');
+  const words = parts.map((part) => `${part} ${proposed[part]} instead of ${asked[part]}`);
+  if (asked.headers !== proposed.headers) words.push('the fields that it asks for');
+  return words.join(' and ');
 }
 
 function withProtocols(facts: Facts): Proposal[] {
@@ -109,7 +111,8 @@ function withRequests(image: Image, facts: Facts): Proposal[] {
     proposals.push({ facts: { ...facts, request: fitting(image.condition(number), facts.request) }, changed: ['request'] });
   }
   // What only a deny or nothing at all speaks of may be free elsewhere.
-  if (facts.request.path !== '/') proposals.push({ facts: { ...facts, request: { ...facts.request, path: '/' } }, changed: ['request'] });
+  if (facts.request.path !== '/')
+    proposals.push({ facts: { ...facts, request: { ...facts.request, path: '/', readings: undefined } }, changed: ['request'] });
   if (facts.request.method !== 'GET')
     proposals.push({ facts: { ...facts, request: { ...facts.request, method: 'GET' } }, changed: ['request'] });
   return proposals;
@@ -117,11 +120,24 @@ function withRequests(image: Image, facts: Facts): Proposal[] {
 
 function fitting(condition: Condition, request: RequestFacts): RequestFacts {
   const { methods, hostTexts, paths } = condition;
+  const field = condition.headers?.find((pattern) => !matchesField(pattern, request));
   const path = paths?.[0]?.exact ?? paths?.[0]?.prefix ?? request.path;
   return {
     method: matchesMethod(condition, request) ? request.method : (methods?.[0] ?? request.method),
     host: matchesHosts(condition, request) ? request.host : (hostTexts?.[0]?.replace(/^\*\./, 'any.') ?? request.host),
-    path: matchesPath(condition, request) ? request.path : path,
+    ...(matchesPath(condition, request) ? { path: request.path, readings: request.readings } : { path }),
+    headers: field === undefined ? request.headers : withFields(condition, request),
+  };
+}
+
+/** The request's fields, with the ones that a condition asks for in place of those that do not fit. */
+function withFields({ headers }: Condition, request: RequestFacts): HeaderLookup {
+  const wanted = new Map(headers!.map(({ name, values }) => [name, values[0]!.exact ?? (values[0]!.prefix || 'any')]));
+  return {
+    fieldLines(name) {
+      const value = wanted.get(name);
+      return value === undefined ? (request.headers?.fieldLines(name) ?? []) : [value];
+    },
   };
 }
 

@@ -5,7 +5,8 @@ import { HTTP, type ProtocolSet, UNKNOWN, WEBSOCKET } from '../config/protocols.
 import { type Decision, decide, kindOf, NEED_PROTOCOL } from './decide.ts';
 import type { Image } from './image.ts';
 import { atomOf } from './lookup.ts';
-import { normaliseHost, normalisePath, type RequestFacts } from './request.ts';
+import { pathFacts } from './readings.ts';
+import { type HeaderLookup, normaliseHost, type RequestFacts } from './request.ts';
 
 export interface Facts {
   readonly vip: number;
@@ -28,7 +29,8 @@ export function factsOf(image: Image, question: FlowQuestion): Facts | null {
     const request = {
       method: question.method ?? 'GET',
       host: normaliseHost(question.host ?? hostOf(question)),
-      path: normalisePath(question.path ?? '/'),
+      ...pathFacts(question.path ?? '/'),
+      headers: headersOf(question),
     };
     return { vip, atom, protocols: said === 0 ? HTTP : said, request, assumedUnknown: false };
   }
@@ -46,6 +48,11 @@ function vipOf(image: Image, { to }: FlowQuestion): number {
   // An IPv6 address is not reached through 0.0.0.0; an IPv4 address is through [::], which Node opens for both families.
   if (to.kind === 'tcp' && to.address.family === 6) texts.splice(2, 1);
   return texts.map((text) => image.vipIndex(text)).find((vip) => vip >= 0) ?? -1;
+}
+
+/** As the proxy looks them up: `_` in a name is `-`. */
+function headersOf({ headers }: FlowQuestion): HeaderLookup {
+  return { fieldLines: (name) => headers.filter(([other]) => other === name).map(([, value]) => value) };
 }
 
 function hostOf({ to }: FlowQuestion): string {

@@ -1,5 +1,5 @@
 /** Which rules can ever decide: for each application the whole list, from the cluster lane to the baseline, is walked at every atom. */
-import type { Application, Document, Rule } from '../config/document.ts';
+import { type Application, type Document, PLAIN_RULE, type Rule } from '../config/document.ts';
 import { ALL_PROTOCOLS } from './outcome.ts';
 import { type Partition, partition } from './partition.ts';
 import { NOBODY, SourceGraph } from './sources.ts';
@@ -86,7 +86,10 @@ class Walk {
     if (mode === 'http') for (const fate of this.#fates) if (fate !== undefined) fate.seesRequests = true;
     // In tcp mode no flow is a request.
     this.entries = mode === 'http' ? entries : entries.map((entry) => (entry.rule.http === null ? entry : { ...entry, source: NOBODY }));
-    this.#conditions = entries.map(({ rule: { http } }) => (http === null ? null : JSON.stringify([http.methods, http.hosts, http.paths])));
+    this.#conditions = entries.map(({ rule: { http, until, schedule } }) => {
+      const fields = http === null ? null : [http.methods, http.hosts, http.paths, http.headers];
+      return fields === null && until === null && schedule === null ? null : JSON.stringify([fields, until, schedule]);
+    });
     this.#afterGuardrails = afterGuardrails;
     this.#atoms = atoms;
   }
@@ -94,9 +97,9 @@ class Walk {
   at(port: number): void {
     const held = new Uint32Array((this.entries.length + 31) >>> 5);
     // Without an address a flow can only come over a unix socket.
-    const nobody = (atom: number) => atom === 0 && port !== NO_PORT && !this.#atoms.zeroHasAddresses;
-    sweep(this.entries, port, this.#atoms, (atom, holding) => {
-      if (nobody(atom)) return;
+    const nobody = (atom: number, end: number) => atom === 0 && end === 1 && port !== NO_PORT && !this.#atoms.zeroHasAddresses;
+    sweep(this.entries, port, this.#atoms, (atom, holding, end) => {
+      if (nobody(atom, end)) return;
       for (const [word, bits] of holding.entries()) held[word]! |= bits;
       this.#follow(holding, null);
     });
@@ -111,8 +114,8 @@ class Walk {
       return left;
     });
     if (unreached.every((bits) => bits === 0)) return;
-    sweep(this.entries, port, this.#atoms, (atom, holding) => {
-      if (nobody(atom)) return;
+    sweep(this.entries, port, this.#atoms, (atom, holding, end) => {
+      if (nobody(atom, end)) return;
       if (holding.some((bits, word) => (bits & unreached[word]!) !== 0)) this.#follow(holding, unreached);
     });
   }
@@ -138,11 +141,16 @@ class Walk {
         }
         if (!inGuardrails && open === 0 && unreached === null) return;
         const { rule } = this.entries[index]!;
+        const fate = this.#fates[index];
+        // A shadow rule takes nothing from the rules behind it.
+        if (rule.shadow) {
+          if (fate !== undefined) fate.reached = true;
+          continue;
+        }
         const protocols = (rule.protocols ?? ALL_PROTOCOLS) & ALL_PROTOCOLS;
         const condition = this.#conditions[index]!;
         const before = condition === null ? undefined : asked.get(condition);
         const reached = protocols & open & ~(before?.protocols ?? 0);
-        const fate = this.#fates[index];
         if (reached !== 0 && fate !== undefined && unreached === null) fate.reached = true;
         if (fate !== undefined && unreached !== null && (unreached[word]! >>> (index & 31)) & 1 && fate.atomsNamed++ < ATOMS_NAMED) {
           for (let bit = 0; bit < 32; bit++) {
@@ -182,7 +190,7 @@ function isEmpty({ source }: SourcedRule, { initial, changes }: Partition): bool
 function clusterRule({ networks }: Document): Rule {
   const place = { file: '', line: 0, column: 0 };
   const from = networks.cluster.map((prefix) => ({ kind: 'prefix' as const, prefix }));
-  return { name: 'cluster', action: 'allow', from, except: [], ports: null, protocols: null, http: null, place };
+  return { name: 'cluster', action: 'allow', from, except: [], ...PLAIN_RULE, place };
 }
 
 function* bitsOf(word: number, number: number): Generator<number> {

@@ -1,12 +1,20 @@
 /** Rules as they are written, for the image: numbers for deciding, texts for people. Every text is stored once. */
-import type { HttpMatch, Rule, SourceTerm } from '../config/document.ts';
+import { type Action, DENY_WITH, type HttpMatch, type Rule, type SourceTerm } from '../config/document.ts';
 import type { ProtocolSet } from '../config/protocols.ts';
 import { NOT_ASKED, RECORD_WORDS } from './layout.ts';
 import { ACTIONS, ALL_PROTOCOLS } from './outcome.ts';
 import { PatternTries } from './patterns.ts';
+import { type Inactivity, periodText } from './schedule.ts';
 
 /** Terms of a rule's source that its text shows; the rest are counted. */
 const TERMS_SHOWN = 6;
+
+/** Flags of a record: why it does not hold (0: it does), bits for shadow and log, and above them what a denial gets + 1. */
+export const INACTIVITIES: readonly (Inactivity | null)[] = [null, 'expired', 'off-schedule'];
+export const INACTIVITY_MASK = 3;
+export const SHADOW_FLAG = 4;
+export const LOG_FLAG = 8;
+export const DENY_WITH_SHIFT = 4;
 
 export class RecordTable {
   readonly records: number[] = [];
@@ -31,7 +39,8 @@ export class RecordTable {
     return number;
   }
 
-  add(rule: Rule): void {
+  /** `unknown` says in words what is not known of its sources; null where all is. */
+  add(rule: Rule, inactive: Inactivity | null = null, unknown: string | null = null): void {
     const ports = rule.ports ?? [];
     if (rule.protocols !== null) this.#masks.add(rule.protocols & ALL_PROTOCOLS);
     if (rule.http !== null) this.patterns.add(this.count, rule.http);
@@ -42,10 +51,14 @@ export class RecordTable {
       rule.place.column,
       ACTIONS.indexOf(rule.action),
       rule.protocols === null ? ALL_PROTOCOLS : rule.protocols & ALL_PROTOCOLS,
-      rule.http === null ? NOT_ASKED : this.#condition(rule.http),
+      rule.http === null ? NOT_ASKED : this.#condition(rule.http, rule.action),
       this.text(sourceText(rule)),
       this.lists.length,
       rule.ports === null ? NOT_ASKED : ports.length,
+      flagsOf(rule, inactive),
+      this.#textOrNone(periodText(rule)),
+      this.#textOrNone(unknown),
+      this.#textOrNone(rule.limits === null ? null : JSON.stringify(rule.limits)),
     );
     for (const [first, last] of ports) this.lists.push(first, last);
   }
@@ -64,9 +77,14 @@ export class RecordTable {
     return { textStarts, texts: Buffer.from(all.join('')) };
   }
 
-  /** Equal conditions share a number. */
-  #condition(http: HttpMatch): number {
-    const key = JSON.stringify([http.methods, http.hosts, http.paths]);
+  #textOrNone(text: string | null): number {
+    return text === null ? NOT_ASKED : this.text(text);
+  }
+
+  /** Equal conditions share a number. One that asks for fields is not the same for a denial, see `matchesHeaders`. */
+  #condition(http: HttpMatch, action: Action): number {
+    const denies = http.headers !== null && action === 'deny';
+    const key = JSON.stringify([http.methods, http.hosts, http.paths, http.headers, denies]);
     let condition = this.#known.get(key);
     if (condition === undefined) {
       condition = this.#known.size;
@@ -75,9 +93,18 @@ export class RecordTable {
         this.conditions.push(this.lists.length, list === null ? NOT_ASKED : list.length);
         for (const text of list ?? []) this.lists.push(this.text(text));
       }
+      this.conditions.push(this.lists.length, http.headers === null ? NOT_ASKED : http.headers.length, denies ? 1 : 0);
+      for (const { name, values } of http.headers ?? []) {
+        this.lists.push(this.text(name), values.length, ...values.map((value) => this.text(value)));
+      }
     }
     return condition;
   }
+}
+
+function flagsOf({ shadow, log, denyWith }: Rule, inactive: Inactivity | null): number {
+  const way = denyWith === null ? 0 : DENY_WITH.indexOf(denyWith) + 1;
+  return INACTIVITIES.indexOf(inactive) | (shadow ? SHADOW_FLAG : 0) | (log ? LOG_FLAG : 0) | (way << DENY_WITH_SHIFT);
 }
 
 function sourceText({ from, except }: Rule): string {

@@ -1,4 +1,4 @@
-/** The tests of a file, put to its policy before anyone relies on it. */
+/** The tests of a file, put to its policy before anyone relies on it. A test that says when is put to the policy of that moment. */
 import type { FlowTest } from '../config/document.ts';
 import { type Explanation, explain } from './explain.ts';
 import type { Image } from './image.ts';

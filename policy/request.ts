@@ -8,6 +8,16 @@ export interface RequestFacts {
   readonly method: string;
   readonly host: string;
   readonly path: string;
+  /** Other ways in which a server could read the path, see `pathReadings`. Absent where there is one way only. */
+  readonly readings?: readonly string[] | undefined;
+  /** Absent: it has no fields that a rule could ask for. */
+  readonly headers?: HeaderLookup | undefined;
+}
+
+/** Fields are looked up when a rule asks for one. */
+export interface HeaderLookup {
+  /** The values of a field's lines as they go to the server, without blanks around them. `name` is lower case, its `-` stands for `_` too. */
+  fieldLines(name: string): readonly string[];
 }
 
 const NEEDS_WORK = /[A-Z%\\?#\u0080-\uffff]|\/\/|\/\./;
@@ -45,7 +55,7 @@ export interface PathPattern {
 /** `/a` is exact, `/a*` a prefix, and `/a/*` matches `/a` as well. */
 export function foldPathPattern(pattern: string): PathPattern {
   if (!pattern.endsWith('*')) return { exact: foldPath(pattern), prefix: null };
-  const stem = decode(pattern.slice(0, -1)).replaceAll('\\', '/').toLowerCase();
+  const stem = decodePath(pattern.slice(0, -1)).replaceAll('\\', '/').toLowerCase();
   if (stem === '') return { exact: null, prefix: '' };
   // The last segment goes on in the path, so it's no dot segment yet.
   const slash = stem.lastIndexOf('/') + 1;
@@ -72,11 +82,11 @@ export function matchesHost({ exact, suffix }: HostPattern, host: string): boole
 }
 
 function foldPath(path: string): string {
-  return resolveSegments(decode(path).replaceAll('\\', '/').toLowerCase());
+  return resolveSegments(decodePath(path).replaceAll('\\', '/').toLowerCase());
 }
 
 /** Escapes decoded once, as UTF-8; a run of escapes that isn't UTF-8 is decoded as far as it is ASCII. */
-function decode(path: string): string {
+export function decodePath(path: string): string {
   if (!path.includes('%')) return path;
   return path.replace(ESCAPES, (run) => {
     try {
@@ -87,7 +97,8 @@ function decode(path: string): string {
   });
 }
 
-function resolveSegments(path: string): string {
+/** Without empty and dot segments, never above the root. */
+export function resolveSegments(path: string): string {
   const kept: string[] = [];
   const segments = path.split('/');
   for (const [i, segment] of segments.entries()) {

@@ -4,10 +4,17 @@
  */
 import type { Address, Prefix } from '../config/address.ts';
 import type { Document, Pool, Segment, SourceTerm } from '../config/document.ts';
+import { type Knowledge, NOTHING_KNOWN, unresolvedIn } from './knowledge.ts';
 
 /** The source of a rule for everyone, and of a rule that nobody can match. All other sources are nodes, 0 and up. */
 export const ANYONE = -1;
 export const NOBODY = -2;
+
+/**
+ * How what is not known counts: `certain` members are those that are known, and `possible` ones are everybody for as long as something is
+ * unknown. Rules that let flows on speak of certain members, rules that deny of possible ones, so that nothing passes for want of knowledge.
+ */
+export type Bound = 'certain' | 'possible';
 
 /** Addresses of a pool's servers that differ from the document's: what discovery and health have changed since. */
 export type PoolMembership = ReadonlyMap<string, readonly Address[]>;
@@ -31,28 +38,36 @@ export class SourceGraph {
   readonly asked = new Set<number>();
   readonly #pools: ReadonlyMap<string, Pool>;
   readonly #segments = new Map<string, number>();
+  /** Nodes of possible members, of segments where they differ from the certain ones. */
+  readonly #possible = new Map<string, number>();
+  /** What is unknown of a segment, or of those that it is made of. */
+  readonly #unknown = new Map<string, readonly string[]>();
+  readonly #knowledge: Knowledge;
   readonly #poolNodes = new Map<string, number>();
   readonly #sources = new Map<string, number>();
   readonly #membership: PoolMembership | undefined;
 
-  constructor(document: Document, membership?: PoolMembership) {
+  constructor(document: Document, membership?: PoolMembership, knowledge: Knowledge = NOTHING_KNOWN) {
     this.#pools = new Map(document.pools.map((pool) => [pool.name, pool]));
     this.#membership = membership;
+    this.#knowledge = knowledge;
     this.#addSegments(document.segments);
   }
 
   /** The source of a rule: ANYONE, NOBODY, or a node that rules ask for from now on. Equal sources share a node. */
-  sourceOf(from: readonly SourceTerm[], except: readonly SourceTerm[]): number {
+  sourceOf(from: readonly SourceTerm[], except: readonly SourceTerm[], bound: Bound = 'certain'): number {
     if (except.some((term) => term.kind === 'any') || from.length === 0) return NOBODY;
     const forAnyone = from.some((term) => term.kind === 'any');
     if (forAnyone && except.length === 0) return ANYONE;
     const adding = forAnyone ? [] : from;
-    const key = `${forAnyone ? '*' : [...new Set(adding.map(termKey))].sort().join()}!${[...new Set(except.map(termKey))].sort().join()}`;
+    // Without anything unknown both bounds are the same, and share a node.
+    const bounds = this.#possible.size === 0 || this.unknownIn([...from, ...except]) === null ? '' : bound;
+    const key = `${bounds}${forAnyone ? '*' : [...new Set(adding.map(termKey))].sort().join()}!${[...new Set(except.map(termKey))].sort().join()}`;
     let node = this.#sources.get(key);
     if (node === undefined) {
       const [only] = adding;
-      if (adding.length === 1 && except.length === 0 && only!.kind !== 'prefix') node = this.#nodeOf(only!);
-      else node = this.#add(forAnyone ? 1 : 0, adding, except);
+      if (adding.length === 1 && except.length === 0 && only!.kind !== 'prefix') node = this.#nodeOf(only!, bound);
+      else node = this.#add(forAnyone ? 1 : 0, adding, except, bound);
       this.#sources.set(key, node);
       this.asked.add(node);
     }
@@ -86,28 +101,66 @@ export class SourceGraph {
       const adding: SourceTerm[] = segment.addresses.map((prefix) => ({ kind: 'prefix', prefix }));
       for (const name of segment.pools) adding.push({ kind: 'pool', name });
       for (const name of segment.segments) adding.push({ kind: 'segment', name });
-      this.#segments.set(segment.name, this.#add(0, adding, segment.except));
+      for (const prefix of this.#known(segment)) adding.push({ kind: 'prefix', prefix });
+      this.#segments.set(segment.name, this.#add(0, adding, segment.except, 'certain'));
+      this.#addPossible(segment, adding);
     }
   }
 
-  #add(plus: number, adding: readonly SourceTerm[], taking: readonly SourceTerm[]): number {
+  /** Prefixes of what a segment names and the document can't hold. */
+  #known({ countries, asns, dns }: Segment): Prefix[] {
+    const { countries: byCountry, asns: byAsn, names } = this.#knowledge;
+    return [
+      ...countries.flatMap((country) => byCountry.get(country) ?? []),
+      ...asns.flatMap((asn) => byAsn.get(asn) ?? []),
+      ...dns.flatMap((host) => (names.get(host) ?? []).map((address) => ({ ...address, bits: address.family === 4 ? 32 : 128, text: '' }))),
+    ];
+  }
+
+  #addPossible(segment: Segment, adding: readonly SourceTerm[]): void {
+    const own = unresolvedIn(segment, this.#knowledge);
+    const parts: SourceTerm[] = [...segment.segments.map((name) => ({ kind: 'segment' as const, name })), ...segment.except];
+    const inherited = parts.flatMap((term) => (term.kind === 'segment' ? (this.#unknown.get(term.name) ?? []) : []));
+    if (own.length === 0 && inherited.length === 0) return;
+    this.#unknown.set(segment.name, [...new Set([...own.map(({ what }) => what), ...inherited])]);
+    const open = own.some(({ closes }) => closes);
+    if (open || parts.some((term) => term.kind === 'segment' && this.#possible.has(term.name)))
+      this.#possible.set(segment.name, this.#add(open ? 1 : 0, adding, segment.except, 'possible'));
+  }
+
+  /** What is not known of the sources that terms speak of, in words; null where all is. */
+  unknownIn(terms: readonly SourceTerm[]): string | null {
+    if (this.#unknown.size === 0) return null;
+    const unknown = new Set(terms.flatMap((term) => (term.kind === 'segment' ? (this.#unknown.get(term.name) ?? []) : [])));
+    return unknown.size === 0 ? null : [...unknown].join(', ');
+  }
+
+  /** What is taken away is bounded the other way round. */
+  #add(plus: number, adding: readonly SourceTerm[], taking: readonly SourceTerm[], bound: Bound): number {
     // What the node depends on comes first, so that numbers follow dependence.
     for (const term of adding) if (term.kind === 'pool') this.#poolNode(term.name);
     for (const term of taking) if (term.kind === 'pool') this.#poolNode(term.name);
     const node = this.#newNode(plus);
-    for (const term of adding) this.#connect(term, node * 2);
-    for (const term of taking) this.#connect(term, node * 2 + 1);
+    for (const term of adding) this.#connect(term, node * 2, bound);
+    for (const term of taking) this.#connect(term, node * 2 + 1, bound === 'certain' ? 'possible' : 'certain');
     return node;
   }
 
-  #connect(term: SourceTerm, code: number): void {
+  #connect(term: SourceTerm, code: number, bound: Bound): void {
     if (term.kind === 'any') (code & 1 ? this.minus : this.plus)[code >>> 1]!++;
     else if (term.kind === 'prefix') this.#mention(term.prefix, code);
-    else this.dependents[this.#nodeOf(term)]!.push(code);
+    else {
+      const node = this.#nodeOf(term, bound);
+      this.dependents[node]!.push(code);
+      // A node that holds every address from the start counts from the start.
+      if (this.plus[node]! > 0 && this.minus[node] === 0) (code & 1 ? this.minus : this.plus)[code >>> 1]!++;
+    }
   }
 
-  #nodeOf(term: SourceTerm): number {
+  #nodeOf(term: SourceTerm, bound: Bound): number {
     if (term.kind === 'pool') return this.#poolNode(term.name);
+    const possible = bound === 'possible' && term.kind === 'segment' ? this.#possible.get(term.name) : undefined;
+    if (possible !== undefined) return possible;
     const node = term.kind === 'segment' ? this.#segments.get(term.name) : undefined;
     if (node === undefined) throw new Error(`no such segment: ${term.kind === 'segment' ? term.name : term.kind}`);
     return node;

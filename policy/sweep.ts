@@ -16,7 +16,7 @@ export interface SourcedRule {
 }
 
 export function withSources(rules: readonly Rule[], graph: SourceGraph): SourcedRule[] {
-  return rules.map((rule) => ({ rule, source: graph.sourceOf(rule.from, rule.except) }));
+  return rules.map((rule) => ({ rule, source: graph.sourceOf(rule.from, rule.except, rule.action === 'deny' ? 'possible' : 'certain') }));
 }
 
 export function matchesPort(rule: Rule, port: number): boolean {
@@ -47,14 +47,14 @@ export function portClassifier(rules: readonly Rule[]): (port: number) => number
 }
 
 /**
- * Calls `visit` with the first atom and with each atom at which the set of holding rules may differ from the one before. `holding` is
- * reused: bit i of word w is rule 32w + i. A rule holds where its source has the atom and its ports the port.
+ * Calls `visit` with the first atom and with each atom at which the set of holding rules may differ from the one before; `end` is
+ * the next such atom, or their number. `holding` is reused: bit i of word w is rule 32w + i. A rule holds where its source has the atom and its ports the port.
  */
 export function sweep(
   rules: readonly SourcedRule[],
   port: number,
   { initial, changes, atomCount }: Partition,
-  visit: (atom: number, holding: Uint32Array) => void,
+  visit: (atom: number, holding: Uint32Array, end: number) => void,
 ): void {
   const holding = new Uint32Array((rules.length + 31) >>> 5);
   /** For each source: word and bits, alternating. Rules come in order, so the words of a source do too. */
@@ -71,14 +71,16 @@ export function sweep(
   }
   const sources = [...masks.keys()];
   const events = eventsOf(sources, changes, atomCount);
-  visit(0, holding);
+  const startOf = (event: number) => (event < events.length ? Math.floor(events[event]! / sources.length) : atomCount);
+  // What changes at atom 0 is in the initial state already, so the first event is later.
+  visit(0, holding, startOf(0));
   for (let i = 0; i < events.length; ) {
-    const atom = Math.floor(events[i]! / sources.length);
+    const atom = startOf(i);
     for (; i < events.length && events[i]! < (atom + 1) * sources.length; i++) {
       const mask = masks.get(sources[events[i]! - atom * sources.length]!)!;
       for (let m = 0; m < mask.length; m += 2) holding[mask[m]!]! ^= mask[m + 1]!;
     }
-    visit(atom, holding);
+    visit(atom, holding, startOf(i));
   }
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { CommandError, EXIT, endQuietlyOnBrokenPipe } from './commands/exit.ts';
+import { describeNodeCommands } from './commands/node-words.ts';
 
 const EXIT_HELP = '\nExit status: 0 yes, 1 no (a check failed, a flow is denied), 2 wrong usage or a file that cannot be read.';
 
@@ -58,6 +59,7 @@ function describeProgram(end: (status: number) => void): Command {
     .command('check')
     .argument('<file>', 'the YAML file, or a folder of *.yaml')
     .description("parse, compile and lint the file, and run the file's tests")
+    .option('--coverage', 'tell which rules no test reaches')
     .option('--json', 'print the findings as JSON')
     .addHelpText('after', checkHelp())
     .action(async (file, options) => end(await (await import('./commands/check.ts')).check(file, options)));
@@ -72,11 +74,42 @@ function describeProgram(end: (status: number) => void): Command {
     .option('--method <method>', 'http: the method of the request')
     .option('--host <host>', 'http: the host of the request')
     .option('--path <path>', 'http: the path of the request')
+    .option('--header <name: value...>', 'http: a field of the request')
+    .option('--at <moment>', 'the moment of the flow, such as 2026-12-31T18:00:00+01:00; now, where it is not said')
     .option('--batch', 'read flows as JSON lines on standard input, write one verdict a line, in order')
     .option('--admin <url>', 'for a receipt: the admin endpoint of the running node', 'http://127.0.0.1:9900')
     .option('--json', 'print the verdict as JSON')
     .addHelpText('after', explainHelp())
     .action(async (subject, options) => end(await (await import('./commands/explain.ts')).explainCommand(subject, options)));
+
+  program
+    .command('diff')
+    .argument('<old>', 'the file as it is')
+    .argument('<new>', 'the file as it would be')
+    .description('say what a change means: which flows gain or lose access, each with a witness')
+    .option('--rules', 'tell also where another rule gives the same verdict')
+    .option('--json', 'print the groups as JSON')
+    .addHelpText('after', diffHelp())
+    .action(async (old, next, options) => end((await import('./commands/diff.ts')).diff(old, next, options)));
+
+  program
+    .command('print')
+    .argument('<file>', 'the YAML file, or a folder of *.yaml')
+    .description('print the file as it was understood, in normal form and with the same meaning')
+    .option('--json', 'print JSON instead of YAML')
+    .addHelpText('after', '\nExample:\n  bulkhead print policy.d > policy.yaml\n\nVariables are filled in; comments are not kept.')
+    .action(async (file, options) => end((await import('./commands/print.ts')).printFile(file, options)));
+
+  program
+    .command('export')
+    .argument('<file>', 'the YAML file, or a folder of *.yaml')
+    .description('print the part of the policy that another system can express, never wider than the policy')
+    .option('--to <target>', 'nftables or kubernetes')
+    .addHelpText(
+      'after',
+      '\nExample:\n  bulkhead export bulkhead.yaml --to nftables > bulkhead.nft\n\nWhat is left out is said on standard error, and in comments.',
+    )
+    .action(async (file, options) => end((await import('./commands/export.ts')).exportFile(file, options)));
 
   program
     .command('schema')
@@ -91,6 +124,7 @@ function describeProgram(end: (status: number) => void): Command {
     .addHelpText('after', '\nExample:\n  npm start\n\nIt stops on Ctrl-C.')
     .action(async () => end(await (await import('./commands/demo.ts')).demo()));
 
+  describeNodeCommands(program, end);
   return program;
 }
 
@@ -113,6 +147,16 @@ Examples:
 Exit status: 0 the file can be applied, 1 it cannot (an error, or a test that fails), 2 wrong usage or a file that cannot be read.`;
 }
 
+function diffHelp(): string {
+  return `
+Examples:
+  bulkhead diff bulkhead.yaml proposed.yaml
+  git show HEAD:bulkhead.yaml > before.yaml; bulkhead diff before.yaml bulkhead.yaml
+
+Verdicts are compared, for every source, VIP, protocol and request; pools, timeouts and the limits of applications are not.
+Exit status: 0 no difference in meaning, 1 a difference, 2 wrong usage or a file that cannot be read.`;
+}
+
 function explainHelp(): string {
   return `
 Examples:
@@ -120,7 +164,7 @@ Examples:
   echo '{"from":"198.51.100.7","to":"127.0.0.1:8080","protocol":"http"}' | bulkhead explain bulkhead.yaml --batch
   bulkhead explain RECEIPT --admin http://127.0.0.1:9900
 
-A line of a batch is an object with from and to, and where they matter protocol, method, host and path. A bad line is answered
+A line of a batch is an object with from and to, and where they matter protocol, method, host, path, headers and at. A bad line is answered
 by { "error": ... } in its place.
 Exit status: 0 allowed, 1 denied, 2 wrong usage or a file that cannot be read. A batch: 0 every line was answered, 2 a line was bad.`;
 }

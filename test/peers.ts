@@ -21,6 +21,8 @@ export const PEERS: readonly Peer[] = [
   { name: 'promtool', binary: 'promtool', debianPackage: 'prometheus' },
   { name: 'Chromium', binary: 'chromium', debianPackage: 'chromium' },
   { name: 'wrk', binary: 'wrk', debianPackage: 'wrk' },
+  { name: 'nftables', binary: 'nft', debianPackage: 'nftables' },
+  { name: 'iproute2', binary: 'ip', debianPackage: 'iproute2' },
 ];
 
 /** Debian keeps the PostgreSQL server and several daemons outside of a plain user's PATH. */

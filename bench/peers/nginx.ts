@@ -65,6 +65,8 @@ stream {
   log_format flow '$time_iso8601 $remote_addr $status $bytes_sent $bytes_received $session_time $upstream_addr';
   ${access('stream')}
   proxy_timeout 10m;
+  # As HAProxy and Bulkhead do it: an end of one side is passed on, and the other side may go on sending.
+  proxy_half_close on;
   ${stream(ports.echo, backends.echo)}
   ${stream(ports.bulk, backends.bulk)}
 }

@@ -1,6 +1,6 @@
 /** Documents of a chosen size, for measuring. */
 import { formatAddress, type Prefix, parsePrefix } from '../../config/address.ts';
-import type { Application, Document, Rule, Segment } from '../../config/document.ts';
+import { type Application, type Document, PLAIN_RULE, type Rule, type Segment } from '../../config/document.ts';
 
 export interface Size {
   readonly prefixes: number;
@@ -43,6 +43,10 @@ export function sceneOf(size: Size): Document {
     addresses,
     pools: [],
     segments: [],
+    countries: [],
+    asns: [],
+    dns: [],
+    unknown: 'deny',
     except: [],
     place: PLACE,
   }));
@@ -51,9 +55,9 @@ export function sceneOf(size: Size): Document {
     action: i % 5 === 4 ? 'deny' : 'allow',
     from: size.http ? [{ kind: 'any' }] : [{ kind: 'segment', name: `segment-${i % segmentCount}` }],
     except: [],
-    ports: null,
+    ...PLAIN_RULE,
     protocols: size.http ? null : [null, 2, 16][i % 3]!,
-    http: size.http ? { methods: null, hosts: null, paths: [`/service-${i}/*`] } : null,
+    http: size.http ? { methods: null, hosts: null, paths: [`/service-${i}/*`], headers: null } : null,
     place: PLACE,
   });
   const each = Math.ceil(size.rules / size.applications);
@@ -86,6 +90,9 @@ export function sceneOf(size: Size): Document {
       journal: { sizeBytes: 0, segmentBytes: 0 },
       log: { level: 'silent' },
       connections: 1,
+      geo: { country: null, asn: null },
+      resolvers: [],
+      adminTokens: [],
     },
     networks: { inbound: [], outbound: [], cluster: [parsePrefix('10.9.0.0/24')!] },
     segments,

@@ -25,7 +25,8 @@ export async function memory(arena: Arena): Promise<void> {
     if (flows < wanted[i]!) findings.note(`memory: ${flows} flows instead of ${wanted[i]}, as a process may have no more descriptors here`);
   }
   const measures = sizes.map((flows, i) => measureFor(wanted[i]!, flows));
-  for (const measure of measures) findings.declare(measure);
+  const refilled = refilledFor(sizes.at(-1)!, wanted.at(-1)!);
+  for (const measure of [...measures, ...(arena.quick ? [] : [refilled])]) findings.declare(measure);
   // Starts are slow and memory is steadier than time: two rounds do.
   const rounds = Math.min(arena.rounds, arena.quick ? 1 : 2);
   for (let round = 0; round < rounds; round++) {
@@ -39,6 +40,11 @@ export async function memory(arena: Arena): Promise<void> {
         try {
           const { before, perFlow } = await bytesPerFlow(running, flows);
           findings.add(measure.key, peer.name, { round, value: perFlow / 1000, rate: 0, load: 0 });
+          if (round === 0 && flows === sizes.at(-1) && !arena.quick) {
+            arena.progress(`${refilled.title}: ${peer.name}`);
+            const again = await growthWhenRefilled(running, flows, before);
+            findings.add(refilled.key, peer.name, { round, value: again / 1000, rate: 0, load: 0 });
+          }
           // Room that the start left in the heap may be filled by flows at no growth, so the reader has to know how much there is.
           if (round === 0 && i === 0) findings.note(`memory: ${peer.name} has ${(before / 1e6).toFixed(1)} MB before the first flow`);
         } catch (error) {
@@ -60,6 +66,20 @@ function measureFor(wanted: number, flows: number): Measure {
     how: 'growth of a fresh proxy (Pss_Anon and Pss_Shmem) once all flows have carried a message; no kernel memory',
     baseline: null,
   };
+}
+
+/** A collector that cleans up late shows its price only after flows have come and gone: the same flows once more, and once more. */
+function refilledFor(flows: number, wanted: number): Measure {
+  return {
+    ...measureFor(wanted, flows),
+    key: `memory-${wanted}-refilled`,
+    title: `memory per idle flow, ${flows} flows for the third time`,
+  };
+}
+
+async function growthWhenRefilled(peer: RunningPeer, flows: number, before: number): Promise<number> {
+  await holding(peer, flows, async () => {});
+  return holding(peer, flows, async () => ((await settled(peer.pid)) - before) / flows);
 }
 
 /** How many flows fit below the limit of open files, by /proc/PID/limits. */

@@ -1,6 +1,8 @@
 /** The admin endpoint as an OpenAPI 3.1 document, made from the schemas that type its answers. */
 import { z } from 'zod';
+import { applyOperation, orderPaths } from './openapi-orders.ts';
 import { ErrorSchema, FlowSchema, FlowsSchema, PolicySchema, StatusSchema } from './schemas.ts';
+import { ORDER_SCHEMAS } from './schemas-orders.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -18,8 +20,9 @@ export function openApiDocument(version: string): Json {
       }),
       '/api/v1/policy': {
         ...get('The policy in force', { 200: body('The policy', 'Policy') }),
-        put: { summary: 'Apply a policy', responses: { 403: body('No token is configured, so nothing can be written', 'Error') } },
+        put: applyOperation(),
       },
+      ...orderPaths(),
       '/api/v1/status': get('All that the status page shows', { 200: body('The status', 'Status') }),
       '/api/v1/flows': get(
         'Live flows, or the newest ended ones',
@@ -27,6 +30,7 @@ export function openApiDocument(version: string): Json {
         [
           query('limit', { type: 'integer', minimum: 1, maximum: 1000, default: 100 }, 'How many at most'),
           query('denied', { type: 'string', enum: ['0', '1'] }, 'Only denials, from the journal'),
+          ...['application', 'source', 'rule'].map((name) => query(name, { type: 'string' }, `Only flows of this ${name}`)),
           query('live', { type: 'string', enum: ['0', '1'] }, 'Live flows (the default without denied=1), or ended ones from the journal'),
         ],
       ),
@@ -36,13 +40,13 @@ export function openApiDocument(version: string): Json {
       '/api/v1/openapi.json': get('This document', { 200: { description: 'OpenAPI 3.1' } }),
       '/': get('The status page', { 200: { description: 'HTML' } }),
     },
-    components: { schemas: schemas() },
+    components: { schemas: schemas(), securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
   };
 }
 
 function schemas(): Json {
   const registry = z.registry<{ id: string }>();
-  for (const schema of [FlowSchema, FlowsSchema, PolicySchema, StatusSchema, ErrorSchema]) {
+  for (const schema of [FlowSchema, FlowsSchema, PolicySchema, StatusSchema, ErrorSchema, ...ORDER_SCHEMAS]) {
     const id = schema.meta()?.id;
     if (id !== undefined) registry.add(schema, { id });
   }

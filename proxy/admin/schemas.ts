@@ -104,6 +104,9 @@ export const StatusSchema = z
     totals: z.object({ verdicts: VerdictsSchema, flows_active: count, connections_active: count, rates: RatesSchema }),
     applications: z.array(ApplicationSchema),
     pools: z.array(z.object({ pool: z.string(), balance: z.string().nullable(), servers: z.array(ServerSchema) })),
+    admin: z
+      .object({ wrong_tokens: count, limited: count, listeners: count, listeners_dropped: count })
+      .describe('orders with a token that nobody has, those not looked at after too many, and who listens to events'),
     flows: z.object({
       live: z.array(FlowSchema).describe('the newest fifty'),
       denied: z.array(FlowSchema).describe('the newest twenty-five'),

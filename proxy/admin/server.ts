@@ -1,17 +1,22 @@
 /**
- * The admin endpoint: the one door through which people and machines look at a node. It reads; there is nothing to write yet. It runs on
- * the main thread, away from the traffic, and no request and no listener error reaches beyond it.
+ * The admin endpoint: the one door through which people and machines look at a node and give it orders. It runs on the main thread, away from
+ * the traffic, and no request and no listener error reaches beyond it.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Endpoint } from '../../config/document.ts';
+import type { AdminToken, Endpoint } from '../../config/document.ts';
 import type { History } from '../observe/history.ts';
 import type { NodeView } from '../observe/view.ts';
+import type { Orders } from '../versions/orders.ts';
+import { Doorkeeper } from './access.ts';
 import { type Answer, failure } from './answer.ts';
 import { type Asset, loadAssets } from './assets.ts';
+import { readBody } from './body.ts';
+import { EventHub, eventFilter } from './events.ts';
 import { isOwnHost } from './host.ts';
 import { type BoundAddress, listen } from './listen.ts';
-import { PATHS, route } from './routes.ts';
+import { forbidden, methodsOf, type Order, orderOf } from './orders.ts';
+import { EVENTS_PATH, PATHS, route } from './routes.ts';
 
 /** Request line and fields together: several times what a browser sends. */
 const HEAD_BYTES_MAX = 16 * 1024;
@@ -21,7 +26,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 15_000;
 /** Dashboards and scrapers are few; this keeps a mistaken client from taking the descriptors that flows need. */
 const CONNECTIONS_MAX = 128;
-/** A body is never read, but thrown away up to here, so that the answer reaches a client that is still sending. */
+/** A body that no order asks for is not read, but thrown away up to here, so that the answer reaches a client that is still sending. */
 const DISCARD_BYTES_MAX = 1024 * 1024;
 
 const SECURITY_FIELDS = {
@@ -41,6 +46,12 @@ export interface AdminLog {
   error(fields: object, message: string): void;
 }
 
+/** What orders are given to, and who may give them over the network. */
+export interface AdminControl {
+  readonly orders: Orders;
+  readonly tokens: readonly AdminToken[];
+}
+
 export interface Admin {
   /** Where it listens: with the port that was given out where 0 was asked for. */
   address(): BoundAddress;
@@ -52,8 +63,17 @@ export interface Admin {
  * Opens the endpoint. Rejects with an `AdminError` that says what to do where the address cannot be bound; after that, errors are logged.
  * A unix socket is made with mode 0600, and one that a dead process left behind is replaced.
  */
-export async function openAdmin(endpoint: Endpoint, view: NodeView, history: History, log: AdminLog): Promise<Admin> {
+export async function openAdmin(
+  endpoint: Endpoint,
+  view: NodeView,
+  history: History,
+  log: AdminLog,
+  control?: AdminControl,
+): Promise<Admin> {
   const assets = loadAssets();
+  const orders = control?.orders ?? null;
+  const doorkeeper = new Doorkeeper(control?.tokens ?? [], endpoint.kind === 'unix');
+  const hub = orders === null ? null : new EventHub(orders);
   const server = createServer(
     {
       maxHeaderSize: HEAD_BYTES_MAX,
@@ -69,21 +89,30 @@ export async function openAdmin(endpoint: Endpoint, view: NodeView, history: His
   // Without a listener Node would answer `100 Continue` and so invite the body.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => void serve(request, response));
 
+  const ownCounts = () => ({
+    wrong_tokens: doorkeeper.refused,
+    limited: doorkeeper.limited,
+    listeners: hub?.clients ?? 0,
+    listeners_dropped: hub?.dropped ?? 0,
+  });
+
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.on('error', () => undefined);
     response.on('error', () => undefined);
-    discardBody(request);
-    let answer: Answer;
+    let answer: Answer | null;
     try {
-      answer = await answerTo(request);
+      answer = await answerTo(request, response);
+      if (answer === null) return;
     } catch (error) {
       log.error({ err: error, path: request.url }, 'the admin endpoint failed to answer');
       answer = failure(500, 'failed', `This answer failed: ${error instanceof Error ? error.message : String(error)}. The log says more.`);
     }
+    discardBody(request);
     send(request, response, answer);
   }
 
-  async function answerTo(request: IncomingMessage): Promise<Answer> {
+  /** null: the response was taken over. A body that no order has read by the first wait is thrown away. */
+  async function answerTo(request: IncomingMessage, response: ServerResponse): Promise<Answer | null> {
     const target = request.url ?? '/';
     if (target.length > TARGET_BYTES_MAX) return failure(414, 'long-target', `A request target may have ${TARGET_BYTES_MAX} bytes.`);
     if (!isOwnHost(request.headers.host, view.node)) {
@@ -92,24 +121,74 @@ export async function openAdmin(endpoint: Endpoint, view: NodeView, history: His
     }
     const question = target.indexOf('?');
     const path = question < 0 ? target : target.slice(0, question);
-    if (path === '/api/v1/policy' && request.method === 'PUT') {
-      return failure(403, 'no-token', 'Writing is off, because no token is configured. Change the file and send SIGHUP to apply it.');
-    }
+    const query = new URLSearchParams(question < 0 ? '' : target.slice(question + 1));
+    const found = orderOf(request.method ?? '', path, query);
+    if (found !== null) return carryOut(request, response, found.order, found.name, query);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return failure(405, 'method-not-allowed', `${path} answers GET and HEAD.`, {}, { allow: 'GET, HEAD' });
+      const methods = ['GET', 'HEAD', ...methodsOf(path)].join(', ');
+      return failure(405, 'method-not-allowed', `${path} answers ${methods}.`, {}, { allow: methods });
     }
+    if (path === EVENTS_PATH && hub !== null && request.method === 'GET') return listenIn(hub, response, query);
     const asset = assets.get(path);
     if (asset !== undefined) return assetAnswer(asset, request.headers['if-none-match']);
-    const query = new URLSearchParams(question < 0 ? '' : target.slice(question + 1));
     return (
-      (await route({ view, history }, path, query)) ?? failure(404, 'not-found', 'There is nothing at this path.', { paths: [...PATHS] })
+      (await route({ view, history, orders, admin: ownCounts }, path, query)) ??
+      failure(404, 'not-found', 'There is nothing at this path.', { paths: [...PATHS] })
     );
+  }
+
+  /** Who asks is looked at before a byte of the body is read. */
+  async function carryOut(
+    request: IncomingMessage,
+    response: ServerResponse,
+    order: Order,
+    name: string,
+    query: URLSearchParams,
+  ): Promise<Answer> {
+    const access = doorkeeper.identify(request, performance.now());
+    const from = `${request.socket.remoteAddress ?? 'unix'}:${request.socket.remotePort ?? 0}`;
+    if (!access.ok) {
+      const { status, code, message, retryAfterSeconds } = access;
+      // Only these: they are bounded by address, and a client without a token must not be able to fill the disk.
+      if (code === 'token-unknown') {
+        log.warn({ from, action: order.action, code }, 'an order without a known token is refused');
+        orders?.recordRefusal({ name: 'unknown', role: 'viewer', from }, order.action, message);
+      }
+      const headers = {
+        ...(status === 401 ? { 'www-authenticate': 'Bearer realm="bulkhead"' } : {}),
+        ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
+      };
+      return failure(status, code, message, {}, headers);
+    }
+    if (orders === null) return failure(403, 'read-only', 'This node takes no orders.');
+    const { actor } = access;
+    const reason = forbidden(order, actor);
+    if (reason !== null) {
+      orders.recordRefusal(actor, order.action, reason);
+      return failure(403, 'role-too-low', reason);
+    }
+    if (request.headers.expect !== undefined) response.writeContinue();
+    const body = await readBody(request);
+    if (!body.ok) return failure(body.status, body.status === 413 ? 'large-body' : 'bad-body', body.message, {}, { connection: 'close' });
+    return order.carry({ orders, actor, query, headers: request.headers, body: body.text, name });
   }
 
   const address = await listen(server, endpoint);
   server.on('error', (error) => log.error({ err: error }, 'the admin listener failed'));
   log.info({ address: address.text }, 'admin endpoint open');
-  return { address: () => address, close: () => closeServer(server) };
+  const close = () => {
+    hub?.close();
+    return closeServer(server);
+  };
+  return { address: () => address, close };
+}
+
+function listenIn(hub: EventHub, response: ServerResponse, query: URLSearchParams): Answer | null {
+  if (hub.full) return failure(503, 'too-many-listeners', 'As many clients as may listen to events do so already.');
+  const filter = eventFilter(query);
+  if (typeof filter === 'string') return failure(400, 'bad-kinds', filter);
+  hub.join(response, filter, SECURITY_FIELDS);
+  return null;
 }
 
 function assetAnswer(asset: Asset, known: string | undefined): Answer {

@@ -17,7 +17,7 @@ const SERIES_STEP_SECONDS = 2;
 const FLOWS_TIMEOUT_MS = 1500;
 
 /** The answer of `/api/v1/status`. Flows that a worker does not hand over in time are left out and the reason is told. */
-export async function nodeStatus(view: NodeView, history: History): Promise<Status> {
+export async function nodeStatus(view: NodeView, history: History, admin: Status['admin']): Promise<Status> {
   const flows = await readFlows(view);
   const now = Date.now();
   const counters = view.counters();
@@ -58,6 +58,7 @@ export async function nodeStatus(view: NodeView, history: History): Promise<Stat
       applicationStatus(a, documented.get(a.application), rules.get(a.application) ?? [], history),
     ),
     pools: poolStatus(view.servers(), balances, now),
+    admin,
     flows,
     history: { times: series.times, allowed: series.allowed, denied: series.denied, bytes_in: series.bytesIn, bytes_out: series.bytesOut },
   };

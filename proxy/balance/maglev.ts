@@ -3,14 +3,16 @@
  * when another comes or goes.
  */
 
-/** Primes; the table has at least 100 entries a server, so that shares are even within a percent or so. */
+/** Primes; the table has at least 100 entries for the lightest server, so that shares are right within a percent or so. */
 const SIZES = [251, 1_021, 4_093, 16_381, 65_521];
 
 /** Entries are indices into `names`; servers of weight 0 get none. null where no server has weight. */
 export function maglevTable(names: readonly string[], weights: readonly number[]): Uint16Array | null {
   const heaviest = Math.max(0, ...weights);
   if (heaviest === 0) return null;
-  const size = SIZES.find((prime) => prime >= names.length * 100) ?? SIZES.at(-1)!;
+  const lightest = Math.min(...weights.filter((weight) => weight > 0));
+  const shares = weights.reduce((sum, weight) => sum + weight, 0) / lightest;
+  const size = SIZES.find((prime) => prime >= shares * 100) ?? SIZES.at(-1)!;
   const table = new Uint16Array(new SharedArrayBuffer(size * 2));
   const taken = new Uint8Array(size);
   const offsets = names.map((name) => hashText(name, 0x9e3779b9) % size);
@@ -21,9 +23,9 @@ export function maglevTable(names: readonly string[], weights: readonly number[]
   let filled = 0;
   while (filled < size) {
     for (let i = 0; i < names.length && filled < size; i++) {
-      credit[i] = credit[i]! + weights[i]! / heaviest;
-      if (credit[i]! < 1) continue;
-      credit[i] = credit[i]! - 1;
+      credit[i] = credit[i]! + weights[i]!;
+      if (credit[i]! < heaviest) continue;
+      credit[i] = credit[i]! - heaviest;
       let entry: number;
       do {
         entry = (offsets[i]! + next[i]! * skips[i]!) % size;

@@ -143,11 +143,23 @@ export class PoolBalancer {
 
   /** The less loaded of two at random (Mitzenmacher 2001): near the best, without looking at all. */
   private randomTwo(now: number, except: readonly number[] | null, heed: boolean): Candidate | null {
-    const fit = this.candidates.filter((candidate) => this.takes(candidate, now, except, heed));
-    if (fit.length < 2) return fit[0] ?? null;
-    const first = Math.floor(this.random() * fit.length);
-    const second = (first + 1 + Math.floor(this.random() * (fit.length - 1))) % fit.length;
-    return this.load(fit[first]!) <= this.load(fit[second]!) ? fit[first]! : fit[second]!;
+    let fit = 0;
+    for (const candidate of this.candidates) if (this.takes(candidate, now, except, heed)) fit++;
+    if (fit === 0) return null;
+    const first = Math.floor(this.random() * fit);
+    const second = fit === 1 ? first : (first + 1 + Math.floor(this.random() * (fit - 1))) % fit;
+    let one: Candidate | null = null;
+    let two: Candidate | null = null;
+    let place = 0;
+    for (const candidate of this.candidates) {
+      // A check may have changed its mind since the count: whichever of the two is still there is taken.
+      if (!this.takes(candidate, now, except, heed)) continue;
+      if (place === first) one = candidate;
+      else if (place === second) two = candidate;
+      place++;
+    }
+    if (one === null || two === null) return one ?? two;
+    return this.load(one) <= this.load(two) ? one : two;
   }
 
   private hashed(source: SourceWords, now: number, except: readonly number[] | null, heed: boolean): Candidate | null {
@@ -159,7 +171,14 @@ export class PoolBalancer {
       const candidate = this.candidates[table[hashWords(a, b, c, d, attempt) % table.length]!]!;
       if (this.takes(candidate, now, except, heed)) return candidate;
     }
-    return this.candidates.find((candidate) => this.takes(candidate, now, except, heed)) ?? null;
+    // Hardly any server takes flows: from a place of the source's own on, so that those few share what comes.
+    const count = this.candidates.length;
+    const start = hashWords(a, b, c, d, 32) % count;
+    for (let i = 0; i < count; i++) {
+      const candidate = this.candidates[(start + i) % count]!;
+      if (this.takes(candidate, now, except, heed)) return candidate;
+    }
+    return null;
   }
 
   private load(candidate: Candidate): number {

@@ -2,9 +2,11 @@
 import type { Document, Problem } from '../../config/document.ts';
 import { formatProblem } from '../../config/problem.ts';
 import { compile } from '../../policy/compile.ts';
+import { coverage } from '../../policy/coverage.ts';
 import { lint } from '../../policy/lint.ts';
 import { placeText } from '../../policy/place.ts';
 import { type Rehearsal, rehearse } from '../../policy/rehearse.ts';
+import { learn } from './circumstances.ts';
 import { EXIT, print, printJson } from './exit.ts';
 import { loadFile } from './loaded.ts';
 
@@ -16,25 +18,33 @@ interface Findings {
 }
 
 /** What is wrong goes to standard error, the summary to standard output; with `json` all of it to standard output. */
-export function check(file: string, words: { readonly json?: true }): number {
-  const findings = examine(file);
+export async function check(file: string, words: { readonly json?: true; readonly coverage?: true }): Promise<number> {
+  const findings = await examine(file);
   const ok = findings.tests.every((test) => test.passed) && !findings.problems.some((problem) => problem.severity === 'error');
-  if (words.json) printJson({ ok, file, ...asJson(findings) });
+  if (words.json) printJson({ ok, file, ...asJson(findings), ...(words.coverage ? { coverage: coverageAsJson(findings) } : {}) });
   else {
     const failures = findings.tests.filter((test) => !test.passed).map((test) => `test failed: ${test.message}`);
     const lines = [...findings.problems.map(formatProblem), ...failures];
     if (lines.length > 0) process.stderr.write(`${lines.join('\n')}\n`);
+    if (words.coverage) print(...coverageLines(findings));
     print(`${file}: ${ok ? 'good' : 'not good'}: ${summary(findings)}`);
   }
   return ok ? EXIT.yes : EXIT.no;
 }
 
-function examine(file: string): Findings {
+async function examine(file: string): Promise<Findings> {
   const loaded = loadFile(file);
   if (!loaded.ok) return { document: null, problems: loaded.problems, tests: [] };
   const { document, warnings } = loaded;
-  const image = compile(document);
-  return { document, problems: [...warnings, ...lint(document)], tests: rehearse(image, document.tests) };
+  const { circumstances, warnings: unknown } = await learn(document);
+  const image = compile(document, circumstances);
+  const problems = [...warnings, ...unknown.map(unknownProblem), ...lint(document, { now: Date.now() })];
+  return { document, problems, tests: rehearse(image, document.tests) };
+}
+
+/** A source that databases or name servers do not tell now: it is judged as unknown, which somebody may not expect. */
+function unknownProblem(message: string): Problem {
+  return { code: 'source-unknown', severity: 'warning', path: '/segments', place: null, message };
 }
 
 function summary({ document, problems, tests }: Findings): string {
@@ -72,6 +82,25 @@ function asJson({ problems, tests }: Findings): object {
       };
     }),
   };
+}
+
+/** A line a rule: how many tests it decides, and where it stands. */
+function coverageLines({ document, tests }: Findings): string[] {
+  if (document === null) return [];
+  const rules = coverage(document, tests);
+  const reached = rules.filter((one) => one.tests.length > 0).length;
+  return [
+    ...rules.map(
+      ({ rule, tests: by }) =>
+        `${by.length === 0 ? 'no test' : count(by.length, 'test')}\t${rule.action}\t${rule.name}\t${placeText(rule.place)}`,
+    ),
+    `coverage: ${reached} of ${count(rules.length, 'rule')} reached by tests`,
+  ];
+}
+
+function coverageAsJson({ document, tests }: Findings): object[] {
+  if (document === null) return [];
+  return coverage(document, tests).map(({ rule, path, tests: by }) => ({ rule: rule.name, path, at: placeText(rule.place), tests: by }));
 }
 
 function count(number: number, what: string): string {

@@ -37,14 +37,18 @@ export const COLON = 0x3a;
 export const COMMA = 0x2c;
 export const SLASH = 0x2f;
 export const ASTERISK = 0x2a;
+export const UNDERSCORE = 0x5f;
 
-/** hot: whether bytes [start, end) spell `lower` (lower case letters, digits, hyphens), letter case ignored. */
+/**
+ * hot: whether bytes [start, end) spell `lower` (lower case letters, digits, hyphens), letter case ignored. An underscore counts as a hyphen:
+ * servers that hand fields on as variables (CGI, RFC 3875 §4.1.18) cannot tell them apart, so nothing may be smuggled past by one.
+ */
 export function spells(bytes: Buffer, start: number, end: number, lower: string): boolean {
   if (end - start !== lower.length) return false;
   for (let i = 0; i < lower.length; i++) {
     const want = lower.charCodeAt(i);
     const byte = bytes[start + i]!;
-    if (byte !== want && !(byte >= 0x41 && byte <= 0x5a && (byte | 0x20) === want)) return false;
+    if (byte !== want && !(byte >= 0x41 && byte <= 0x5a && (byte | 0x20) === want) && !(byte === 0x5f && want === 0x2d)) return false;
   }
   return true;
 }

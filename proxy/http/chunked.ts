@@ -1,8 +1,9 @@
 /**
  * Follows the chunked coding (RFC 9112 §7.1) byte by byte without keeping any. Strict: sizes in plain hexadecimal, CRLF and nothing else at every
- * line's end, extensions and trailers of visible text within bounds.
+ * line's end, extensions and trailers of visible text within bounds. A trailer that would frame, route or vouch for the message breaks
+ * it (RFC 9110 §6.5.1): a server that merges trailers into the fields would believe it.
  */
-import { CLASS, COLON, CR, HEX, LF, TOKEN, VALUE } from './bytes.ts';
+import { CLASS, COLON, CR, HEX, LF, spells, TOKEN, VALUE } from './bytes.ts';
 
 const SIZE = 0;
 const EXTENSION = 1;
@@ -24,11 +25,32 @@ const EXTENSION_BYTES_MAX = 256;
 /** All trailers of a message. */
 const TRAILER_BYTES_MAX = 8_192;
 
+/** Names that no trailer may have. */
+const NOT_TRAILERS = [
+  'te',
+  'host',
+  'trailer',
+  'upgrade',
+  'forwarded',
+  'connection',
+  'keep-alive',
+  'content-length',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'transfer-encoding',
+];
+/** The longest of them. */
+const NAME_BYTES_KEPT = 17;
+
 export class ChunkScanner {
   private state = SIZE;
   private remaining = 0;
   private digits = 0;
   private extra = 0;
+  /** The beginning of a trailer's name, made for the first one. */
+  private name: Buffer | null = null;
+  private nameLength = 0;
 
   reset(): void {
     this.state = SIZE;
@@ -90,12 +112,18 @@ export class ChunkScanner {
           break;
         case TRAILER_START:
           if (byte === CR) this.state = END_LF;
-          else if ((CLASS[byte]! & TOKEN) !== 0 && ++this.extra <= TRAILER_BYTES_MAX) this.state = TRAILER_NAME;
-          else return -1;
+          else if ((CLASS[byte]! & TOKEN) !== 0 && ++this.extra <= TRAILER_BYTES_MAX) {
+            this.state = TRAILER_NAME;
+            this.nameLength = 0;
+            this.noteName(byte);
+          } else return -1;
           break;
         case TRAILER_NAME:
-          if (byte === COLON) this.state = TRAILER_VALUE;
-          else if ((CLASS[byte]! & TOKEN) === 0 || ++this.extra > TRAILER_BYTES_MAX) return -1;
+          if (byte === COLON) {
+            if (this.isForbidden()) return -1;
+            this.state = TRAILER_VALUE;
+          } else if ((CLASS[byte]! & TOKEN) === 0 || ++this.extra > TRAILER_BYTES_MAX) return -1;
+          else this.noteName(byte);
           break;
         case TRAILER_VALUE:
           if (byte === CR) this.state = TRAILER_LF;
@@ -112,5 +140,16 @@ export class ChunkScanner {
       }
     }
     return at;
+  }
+  private noteName(byte: number): void {
+    this.name ??= Buffer.allocUnsafeSlow(NAME_BYTES_KEPT);
+    if (this.nameLength < NAME_BYTES_KEPT) this.name[this.nameLength] = byte;
+    this.nameLength++;
+  }
+
+  private isForbidden(): boolean {
+    const { name, nameLength } = this;
+    if (name === null || nameLength > NAME_BYTES_KEPT) return false;
+    return NOT_TRAILERS.some((forbidden) => spells(name, 0, nameLength, forbidden));
   }
 }

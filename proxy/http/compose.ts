@@ -101,8 +101,9 @@ export function composeRequest(
     at += bytes.copy(out, at, fields.upgradeStart, fields.upgradeEnd);
     at += CRLF.copy(out, at);
   }
-  at += forwarding.fieldsFor(host, hostStart, hostEnd).copy(out, at);
-  chunk.length = at;
+  const forwarded = forwarding.fieldsFor(host, hostStart, hostEnd);
+  out.set(forwarded, at);
+  chunk.length = at + forwarded.length;
 }
 
 export interface RequestPositions {
@@ -115,7 +116,7 @@ export type ConnectionField = 'none' | 'close' | 'keep-alive' | 'upgrade';
 
 /**
  * hot: the response as the client gets it, behind what the chunk already holds: head, and the body bytes up to `end` that stand behind
- * it. `unchunked`: the coding ends here.
+ * it. `unframed`: without the line that frames the body.
  */
 export function composeResponse(
   chunk: Chunk,
@@ -124,7 +125,7 @@ export function composeResponse(
   head: ResponseHead,
   end: number,
   connection: ConnectionField,
-  unchunked: boolean,
+  unframed: boolean,
 ): void {
   const { fields } = head;
   const out = chunk.bytes;
@@ -136,8 +137,8 @@ export function composeResponse(
     at += bytes.copy(out, at, head.statusStart, head.statusEnd);
     at += CRLF.copy(out, at);
   }
-  const skipStart = unchunked ? fields.codingStart : 0;
-  const skipEnd = unchunked ? fields.codingEnd : 0;
+  const skipStart = unframed ? fields.framingStart : 0;
+  const skipEnd = unframed ? fields.framingEnd : 0;
   if (connection === 'none') {
     // Nothing to add: status line, fields, empty line and body stand together already.
     chunk.length = copyFields(out, at, bytes, fieldsFrom, end, fields, skipStart, skipEnd);

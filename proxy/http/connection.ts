@@ -2,27 +2,34 @@
  * A client connection that speaks HTTP/1.1: reads request heads one after the other, asks the policy about each, and has its
  * exchange carry out what is allowed. Requests that come early wait their turn; answers go out in order.
  */
+import type { DenyWith } from '../../config/document.ts';
 import { HTTP, WEBSOCKET } from '../../config/protocols.ts';
 import { ALLOW, DENY, type Decision, decide, kindOf, ruleOf } from '../../policy/decide.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
-import { normaliseHost, normalisePath, type RequestFacts } from '../../policy/request.ts';
+import { pathFacts } from '../../policy/readings.ts';
+import { type HeaderLookup, normaliseHost, type RequestFacts } from '../../policy/request.ts';
 import type { PoolBalancer, SourceWords } from '../balance/pool.ts';
 import type { PlannedApplication } from '../node/plan.ts';
 import type { FlowRecord } from '../observe/view.ts';
+import { holdInTarpit } from '../relay/farewell.ts';
 import * as ledger from '../shared/ledger.ts';
-import { type Chunk, giveChunk, takeChunk } from '../wire/chunks.ts';
+import type { Chunk } from '../wire/chunks.ts';
+import { Held } from '../wire/held.ts';
 import type { StreamHandle } from '../wire/native.ts';
 import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
 import { closeFlow, describeFlow, Flow, openFlow, Party } from '../worker/account.ts';
 import type { Context } from '../worker/context.ts';
+import { countShadows, logDecided } from '../worker/decided.ts';
 import type { PolicyInForce } from '../worker/policy-in-force.ts';
 import type { ListenerPlace, Session } from '../worker/session.ts';
 import { LF } from './bytes.ts';
 import { Forwarding } from './compose.ts';
-import { Exchange, type ExchangeHost } from './exchange.ts';
+import { Exchange } from './exchange.ts';
+import type { ExchangeHost } from './exchange-host.ts';
 import { type ReplyError, reply } from './reply.ts';
 import { type RequestFault, RequestHead, STATUS_OF_FAULT } from './request-head.ts';
+import { sentFieldLines, withoutDots } from './sent-fields.ts';
 
 /** Waiting for a head; carrying an exchange; answered and closing; over. */
 const WAITING = 0;
@@ -31,7 +38,7 @@ const LINGERING = 2;
 const OVER = 3;
 
 /**
- * After a last answer, what the client still sends is read and thrown away for this long and this much, since closing at once would reset
+ * After a last answer has gone out, what the client still sends is read and thrown away for this long and this much, since closing at once would reset
  * the connection and could take the answer back (RFC 9112 §9.6).
  */
 const LINGER_MS = 2_000;
@@ -40,7 +47,7 @@ const LINGER_BYTES_MAX = 256 * 1024;
 /** Scanning is done within one callback, so one of these serves the whole thread. */
 const requestHead = new RequestHead();
 
-export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
+export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, HeaderLookup {
   deadline = Number.POSITIVE_INFINITY;
   wheelSlot = -1;
   wheelNext: Timed | null = null;
@@ -67,8 +74,11 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
   private verdict: Decision = 0;
   private state: number = WAITING;
   /** Bytes of the client that wait: part of a head, or requests that came early. */
-  private held: Chunk | null = null;
+  private readonly held = new Held();
   private lingered = 0;
+  private headBegun = false;
+  /** How the connection ends, once a rule that says so has denied a request. */
+  private denyWith: DenyWith | null = null;
   private turning = false;
 
   constructor(
@@ -115,8 +125,8 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
     this.verdict = decide(image, this.listener.vip, this.atom, HTTP, null);
   }
 
-  /** hot: the verdict on the request whose head was just scanned. Text is made of it only where a rule asks. */
-  private decideRequest(bytes: Buffer, upgrading: boolean): Decision {
+  /** hot: the verdict on the request that was just prepared. Text is made of it only where a rule asks. */
+  private decideRequest(upgrading: boolean): Decision {
     const kind = kindOf(this.verdict);
     if (!upgrading && (kind === ALLOW || kind === DENY)) return this.verdict;
     const protocols = upgrading ? HTTP | WEBSOCKET : HTTP;
@@ -125,33 +135,27 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
       const early = decide(image, this.listener.vip, this.atom, protocols, null);
       if (kindOf(early) === ALLOW || kindOf(early) === DENY) return early;
     }
-    return decide(image, this.listener.vip, this.atom, protocols, this.facts(bytes));
+    return decide(image, this.listener.vip, this.atom, protocols, this.facts());
   }
 
-  private facts(bytes: Buffer): RequestFacts {
-    const { fields } = requestHead;
-    const absolute = requestHead.authorityEnd > requestHead.authorityStart;
-    const target = bytes.toString('latin1', requestHead.targetStart, requestHead.targetEnd);
+  /**
+   * The facts of the request under way, from what is kept of it: what the server gets is what is judged, also where the host is that of an
+   * absolute target, or ours for a client that named none.
+   */
+  private facts(): RequestFacts {
+    const { request } = this.exchange;
+    const { bytes } = request;
     return {
-      method: bytes.toString('latin1', requestHead.methodStart, requestHead.methodEnd),
-      host: normaliseHost(
-        absolute
-          ? bytes.toString('latin1', requestHead.authorityStart, requestHead.authorityEnd)
-          : bytes.toString('latin1', fields.hostStart, fields.hostEnd),
-      ),
-      path: normalisePath(requestHead.emptyPath ? `/${target}` : target),
+      method: bytes.toString('latin1', 0, request.methodEnd),
+      host: normaliseHost(request.hostName.toString('latin1')),
+      ...pathFacts(bytes.toString('latin1', request.pathStart, request.pathEnd)),
+      headers: this,
     };
   }
 
-  /** The facts of the request under way, from what was kept of it. */
-  private keptFacts(): RequestFacts {
-    const { exchange } = this;
-    const { bytes } = exchange;
-    return {
-      method: bytes.toString('latin1', 0, exchange.methodEnd),
-      host: normaliseHost(exchange.hostName.toString('latin1')),
-      path: normalisePath(bytes.toString('latin1', exchange.pathStart, exchange.pathEnd)),
-    };
+  /** A field of the request under way, for rules that ask for one. */
+  fieldLines(name: string): readonly string[] {
+    return sentFieldLines(this.exchange.request.bytes, this.exchange.request.pathEnd, name);
   }
 
   redecide(): boolean {
@@ -163,7 +167,7 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
     if (!gone && this.application.observes) return false;
     let decision = this.verdict;
     if (!gone && this.exchange.active) {
-      decision = decide(image, this.listener.vip, this.atom, this.exchange.flow.protocols, this.keptFacts());
+      decision = decide(image, this.listener.vip, this.atom, this.exchange.flow.protocols, this.facts());
     }
     if (!gone && kindOf(decision) !== DENY) return false;
     const reason = gone ? 'vip removed' : `revoked by ${image.ruleName(ruleOf(decision))}`;
@@ -174,7 +178,7 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
       return true;
     }
     // Idle between requests, and no request of it would be allowed.
-    this.leave(false);
+    this.leave(this.client.pending > 0);
     return true;
   }
 
@@ -191,22 +195,25 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
         return;
       }
       let at = 0;
-      if (!exchange.requestDone) {
+      if (!exchange.request.done) {
         at = exchange.body(bytes, 0, length);
         if (at < 0) return;
         exchange.flow.bytesIn += at;
+        if (exchange.request.done) this.client.settle();
       }
       if (at < length) {
         // The next request came early. It waits, and so does the client.
-        this.hold(bytes, at, length);
+        this.held.append(bytes, at, length);
         this.client.pause();
       }
     } else if (this.state === WAITING) {
-      if (this.held === null) this.turn(bytes, 0, length);
+      if (this.held.empty) this.turn(bytes, 0, length);
       else this.append(bytes, length);
     } else if (this.state === LINGERING) {
       this.lingered += length;
-      if (this.lingered > LINGER_BYTES_MAX) this.leave(false);
+      if (this.lingered <= LINGER_BYTES_MAX) return;
+      if (this.client.pending === 0) this.leave(false);
+      else this.client.pause();
     }
   }
 
@@ -225,23 +232,20 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
     }
     this.turning = false;
     if (this.state === OVER || this.state === LINGERING) {
-      this.dropHeld();
+      this.held.drop();
       return;
     }
-    if (at >= length) this.dropHeld();
-    else if (this.held === null) this.hold(bytes, at, length);
-    else if (at > 0) {
-      this.held.bytes.copyWithin(0, at, length);
-      this.held.length = length - at;
-    }
+    this.held.keep(bytes, at, length);
     if (this.state === WAITING && this.client.pending === 0) this.client.resume();
-    else if (this.held !== null || this.state === WAITING) this.client.pause();
+    // While it waits for its answer, too: only reading tells that it has left.
+    else if (this.state === BUSY && this.held.empty && this.exchange.request.done) this.client.resume();
+    else if (!this.held.empty || this.state === WAITING) this.client.pause();
   }
 
   /** More of a head of which a part is held. */
   private append(bytes: Buffer, length: number): void {
-    this.hold(bytes, 0, length);
-    const whole = this.held!;
+    const { held: whole } = this;
+    whole.append(bytes, 0, length);
     // A head ends with a line, so without a new line there is nothing new to see: a client that sends byte by byte costs no scan a byte.
     const line = bytes.subarray(0, length).includes(LF);
     if (line || whole.length > this.application.limits.headBytes) this.turn(whole.bytes, 0, whole.length);
@@ -249,19 +253,35 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
 
   /** hot: one request from `at`. Answers where it ends, or -1 where its head is not whole (the rest must be held) or the connection is done for. */
   private begin(bytes: Buffer, at: number, length: number): number {
-    if (this.context.policy !== this.decided && this.redecide()) return -1;
+    if (this.context.policy !== this.decided) {
+      // A swap on its way through the connections has not come to this one yet. The request is judged by the new policy, and told.
+      if (this.listener.vip < 0) {
+        this.leave(false);
+        return -1;
+      }
+      this.judge();
+    }
     const { limits, timeouts } = this.application;
     const fault = requestHead.scan(bytes, at, length, limits.targetBytes, limits.headFields);
     if (fault !== null) {
       if (fault !== 'incomplete') this.refuse(fault, at, bytes, length);
       else if (length - at > limits.headBytes) this.refuse('head-size', at, bytes, length);
-      // The clock of a head starts with its first byte.
-      else if (this.held === null) this.expireIn(timeouts.requestHead);
+      // The clock of a head starts with its first byte, and with no later one.
+      else if (!this.headBegun) {
+        this.headBegun = true;
+        this.expireIn(timeouts.requestHead);
+      }
       return -1;
     }
     if (requestHead.fields.end - at > limits.headBytes) {
       this.refuse('head-size', at, bytes, length);
       return -1;
+    }
+    this.headBegun = false;
+    const moved = this.decided.image.asksForPaths ? withoutDots(bytes, length, requestHead) : null;
+    if (moved !== null) {
+      const end = this.begin(moved, 0, moved.length);
+      return end < 0 ? end : length - moved.length + end;
     }
     const { exchange, context } = this;
     const now = context.clock.now();
@@ -270,8 +290,8 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
       this.refuse('bad-coding', at, bytes, length);
       return -1;
     }
-    const upgrading = exchange.upgrading;
-    const decision = this.decideRequest(bytes, upgrading);
+    const { upgrading } = exchange.request;
+    const decision = this.decideRequest(upgrading);
     const denied = kindOf(decision) === DENY;
     const verdict = !denied ? ledger.RULE_ALLOW : this.application.observes ? ledger.RULE_WOULD_DENY : ledger.RULE_DENY;
     const { flow } = exchange;
@@ -279,37 +299,30 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
     flow.protocols = upgrading ? HTTP | WEBSOCKET : HTTP;
     flow.bytesIn = end - at;
     this.state = BUSY;
-    if (verdict === ledger.RULE_DENY) exchange.deny(kindOf(this.verdict) !== DENY);
-    else exchange.send();
+    const { image } = this.decided;
+    if (image.hasShadows) countShadows(context, this.listener.vip, this.atom, flow, flow.protocols, this.facts());
+    if (image.hasLogged) logDecided(context, flow, this.party);
+    if (verdict === ledger.RULE_DENY) this.deny(ruleOf(decision));
+    else exchange.reach();
     return end;
   }
 
-  private hold(bytes: Buffer, start: number, length: number): void {
-    let held = this.held;
-    if (held === null) {
-      held = takeChunk(length - start);
-      held.length = bytes.copy(held.bytes, 0, start, length);
-      this.held = held;
-      return;
+  /** Denied: told so with a 403, unless its rule says otherwise. */
+  private deny(rule: number): void {
+    const way = this.context.policy.image.ruleDenyWith(rule);
+    if (way === null || way === 'reply') this.exchange.deny(kindOf(this.verdict) !== DENY);
+    else {
+      this.denyWith = way;
+      this.exchange.abort('policy', 'denied');
     }
-    if (held.length + length - start > held.size) {
-      const larger = takeChunk(held.length + length - start);
-      larger.length = held.bytes.copy(larger.bytes, 0, 0, held.length);
-      giveChunk(held);
-      this.held = held = larger;
-    }
-    held.length += bytes.copy(held.bytes, held.length, start, length);
+  }
+
+  readOn(): void {
+    if (this.held.empty) this.client.resume();
   }
 
   takeHeld(): Chunk | null {
-    const held = this.held;
-    this.held = null;
-    return held;
-  }
-
-  private dropHeld(): void {
-    if (this.held !== null) giveChunk(this.held);
-    this.held = null;
+    return this.held.take();
   }
 
   // --- what the exchange says ----------------------------------------------------------------------------------------------------
@@ -330,15 +343,17 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
     // Within `turn`, its loop goes on by itself.
     if (this.turning) return;
     if (this.client.pending === 0) this.proceed();
+    // It takes no answers, so no more requests are taken from it.
+    else this.client.pause();
   }
 
   exchangeBroken(): void {
-    this.leave(true);
+    this.leave(this.denyWith !== 'close');
   }
 
   private proceed(): void {
-    const held = this.held;
-    if (held !== null && held.length > 0) this.turn(held.bytes, 0, held.length);
+    const { held } = this;
+    if (!held.empty) this.turn(held.bytes, 0, held.length);
     else this.client.resume();
   }
 
@@ -346,6 +361,7 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
 
   wireEnd(): void {
     if (this.state === BUSY) this.exchange.clientEnd();
+    else if (this.client.pending > 0) this.linger();
     else this.leave(false);
   }
 
@@ -362,8 +378,12 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
 
   expired(): void {
     if (this.state === BUSY) this.exchange.expired();
-    else if (this.state === LINGERING) this.leave(true);
-    else if (this.held !== null && this.held.length > 0) {
+    else if (this.state === LINGERING) this.leave(this.client.pending > 0);
+    else if (this.client.pending > 0) {
+      // The last answer has not been taken.
+      this.context.policy.ledger.limit(this.listener.application, 'response');
+      this.leave(true);
+    } else if (!this.held.empty) {
       this.context.policy.ledger.limit(this.listener.application, 'request-head');
       this.answerUnread(408, 'request-timeout', 'head', this.held.bytes, 0);
     } else {
@@ -373,7 +393,9 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
   }
 
   drain(): void {
-    if (this.state === WAITING && this.held === null) this.leave(false);
+    if (this.state !== WAITING || !this.held.empty) return;
+    if (this.client.pending > 0) this.linger();
+    else this.leave(false);
   }
 
   abort(reason: string): void {
@@ -383,7 +405,7 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
 
   describe(into: FlowRecord[]): void {
     const { exchange } = this;
-    if (exchange.active) into.push(describeFlow(this.context, exchange.flow, this.party, exchange));
+    if (exchange.active) into.push(describeFlow(this.context, exchange.flow, this.party, exchange.request));
   }
 
   // --- the end -------------------------------------------------------------------------------------------------------------------
@@ -417,7 +439,7 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
     counters.add(this.listener.application, ledger.RESPONSES + Math.floor(flow.status / 100) - 1, 1);
     counters.add(this.listener.application, ledger.BYTES_OUT, bytes.length);
     this.client.writeBytes(bytes);
-    closeFlow(context, flow, this.listener.application, this.party, null, 'client', `${error}: ${detail}`);
+    closeFlow(context, flow, this.listener.application, this.party, null, 'client', `${error}: ${detail}`, context.clock.now());
     this.linger();
   }
 
@@ -431,14 +453,15 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
     if (this.state !== LINGERING) {
       this.state = LINGERING;
       this.dropHeldUnlessTurning();
-      this.expireIn(LINGER_MS);
+      this.client.end();
     }
-    this.client.end();
+    // While it still takes its answer it has the time that answers have.
+    this.expireIn(this.client.pending > 0 ? this.application.timeouts.response : LINGER_MS);
     this.client.resume();
   }
 
   private dropHeldUnlessTurning(): void {
-    if (!this.turning) this.dropHeld();
+    if (!this.turning) this.held.drop();
   }
 
   private leave(reset: boolean): void {
@@ -446,8 +469,9 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost {
     this.state = OVER;
     const { context } = this;
     context.wheel.disarm(this);
-    if (reset) this.client.reset();
-    else this.client.close();
+    const held = this.denyWith === 'tarpit' && holdInTarpit(context, this.client, this.listener.application);
+    if (!held && reset) this.client.reset();
+    else if (!held) this.client.close();
     this.dropHeldUnlessTurning();
     context.sessions.remove(this);
     context.caps.release(this.capsColumn, this.source);

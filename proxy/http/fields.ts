@@ -2,7 +2,7 @@
  * Scans the fields of a head, requests' and responses' alike (RFC 9112 §5). Strict: a name is a token, the colon follows at once, a line ends in
  * CRLF, nothing folds, no control byte passes. What is hop-by-hop is noted as a range to leave out; what frames the body is read.
  */
-import { CLASS, COLON, COMMA, CR, DIGIT, HTAB, LF, SP, spells, TOKEN, VALUE } from './bytes.ts';
+import { CLASS, COLON, COMMA, CR, DIGIT, HTAB, LF, SP, spells, TOKEN, UNDERSCORE, VALUE } from './bytes.ts';
 
 /** Field lines that a head may ask to leave out: hop-by-hop ones, and those that Connection names. */
 const DROPS_MAX = 64;
@@ -18,10 +18,11 @@ export class Fields {
   /** -1: absent. */
   contentLength = -1;
   chunked = false;
-  /** A Transfer-Encoding field was there, whatever it said; its line. */
+  /** A Transfer-Encoding field was there, whatever it said. */
   coded = false;
-  codingStart = 0;
-  codingEnd = 0;
+  /** The one line that frames the body, Content-Length or Transfer-Encoding; start = end where there is none. */
+  framingStart = 0;
+  framingEnd = 0;
   hostCount = 0;
   hostStart = 0;
   hostEnd = 0;
@@ -45,7 +46,7 @@ export class Fields {
     this.contentLength = -1;
     this.chunked = this.coded = this.close = this.keepAlive = this.upgrade = this.expectContinue = false;
     this.hostStart = this.hostEnd = this.hostLineStart = this.hostLineEnd = 0;
-    this.upgradeStart = this.upgradeEnd = 0;
+    this.upgradeStart = this.upgradeEnd = this.framingStart = this.framingEnd = 0;
   }
 
   /**
@@ -125,7 +126,12 @@ export class Fields {
         }
         return spells(bytes, lineStart, nameEnd, 'keep-alive') ? this.drop(lineStart, lineEnd) : null;
       case 14: // content-length
-        return spells(bytes, lineStart, nameEnd, 'content-length') ? this.noteLength(bytes, valueStart, valueEnd) : null;
+        if (!spells(bytes, lineStart, nameEnd, 'content-length')) return null;
+        this.framingStart = lineStart;
+        this.framingEnd = lineEnd;
+        return isPlain(bytes, lineStart, nameEnd, valueStart, valueEnd, lineEnd)
+          ? this.noteLength(bytes, valueStart, valueEnd)
+          : 'bad-length';
       case 15: // x-forwarded-for
         return request && spells(bytes, lineStart, nameEnd, 'x-forwarded-for') ? this.drop(lineStart, lineEnd) : null;
       case 16: // proxy-connection, x-forwarded-host
@@ -135,9 +141,10 @@ export class Fields {
       case 17: // transfer-encoding, x-forwarded-proto
         if (spells(bytes, lineStart, nameEnd, 'transfer-encoding')) {
           if (this.coded || !spells(bytes, valueStart, valueEnd, 'chunked')) return 'bad-coding';
+          if (!isPlain(bytes, lineStart, nameEnd, valueStart, valueEnd, lineEnd)) return 'bad-coding';
           this.coded = this.chunked = true;
-          this.codingStart = lineStart;
-          this.codingEnd = lineEnd;
+          this.framingStart = lineStart;
+          this.framingEnd = lineEnd;
           return this.contentLength >= 0 ? 'bad-length' : null;
         }
         return request && spells(bytes, lineStart, nameEnd, 'x-forwarded-proto') ? this.drop(lineStart, lineEnd) : null;
@@ -214,4 +221,15 @@ export class Fields {
         return true;
     return false;
   }
+}
+
+/**
+ * Whether a line that frames the body is written as everyone reads it: hyphens in its name, and no tab around its value. RFC 9112 §5 would
+ * allow the tabs, but servers differ over them, and what one reads as a frame and the next does not is how requests are smuggled.
+ */
+function isPlain(bytes: Buffer, lineStart: number, nameEnd: number, valueStart: number, valueEnd: number, lineEnd: number): boolean {
+  for (let i = lineStart; i < nameEnd; i++) if (bytes[i] === UNDERSCORE) return false;
+  for (let i = nameEnd; i < valueStart; i++) if (bytes[i] === HTAB) return false;
+  for (let i = valueEnd; i < lineEnd; i++) if (bytes[i] === HTAB) return false;
+  return true;
 }

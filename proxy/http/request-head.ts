@@ -88,9 +88,9 @@ export class RequestHead {
     this.emptyPath = false;
     this.targetStart = start;
     this.targetEnd = end;
+    // Whatever its target: a 2xx to it means a tunnel to some servers, and a response with a body to others.
+    if (spellsExactly(bytes, this.methodStart, this.methodEnd, 'CONNECT')) return 'connect';
     if (bytes[start] === SLASH) return null;
-    const connect = spellsExactly(bytes, this.methodStart, this.methodEnd, 'CONNECT');
-    if (connect) return 'connect';
     if (bytes[start] === ASTERISK && end - start === 1)
       return spellsExactly(bytes, this.methodStart, this.methodEnd, 'OPTIONS') ? null : 'bad-target';
     const scheme = spells(bytes, start, start + 7, 'http://') ? 7 : spells(bytes, start, start + 8, 'https://') ? 8 : 0;

@@ -23,6 +23,8 @@ export interface CrewEvents {
   swapped(worker: number, result: Swapped): void;
   /** The journal ring of a worker wants to be emptied. */
   pressing(worker: number): void;
+  /** A flow whose rule asks to be logged. */
+  decided(flow: Extract<FromWorker, { type: 'decided' }>): void;
   trouble(worker: number, message: string, detail: Record<string, string | number>): void;
 }
 
@@ -174,6 +176,9 @@ export class Crew {
         break;
       case 'pressing':
         this.events.pressing(member.id);
+        break;
+      case 'decided':
+        this.events.decided(message);
         break;
       case 'trouble':
         this.events.trouble(member.id, message.message, message.detail);

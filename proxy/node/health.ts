@@ -24,7 +24,7 @@ interface Outcome {
 class Check {
   readonly key: string;
   detail = 'not checked yet';
-  up = true;
+  private up: boolean;
   private first = true;
   private streak = 0;
   private timer: NodeJS.Timeout | undefined;
@@ -34,8 +34,17 @@ class Check {
   private readonly settings: HealthCheck;
   private readonly settle: (up: boolean, detail: string) => void;
 
-  constructor(key: string, endpoint: Endpoint, settings: HealthCheck, random: () => number, settle: (up: boolean, detail: string) => void) {
+  /** `known` is what a check with other settings has found: it holds until this one has found otherwise. */
+  constructor(
+    key: string,
+    endpoint: Endpoint,
+    settings: HealthCheck,
+    known: 'down' | 'nothing',
+    random: () => number,
+    settle: (up: boolean, detail: string) => void,
+  ) {
     this.key = key;
+    this.up = known !== 'down';
     this.endpoint = endpoint;
     this.settings = settings;
     this.settle = settle;
@@ -140,7 +149,7 @@ export class Health {
       for (const server of pool.servers) {
         const name = `${pool.name} ${server.endpoint.text}`;
         const row = this.planner.rowOf(pool.name, server.endpoint.text)!;
-        if (pool.health === null) {
+        if (pool.health === null || server.maintenance) {
           this.servers.setUp(row, true);
           continue;
         }
@@ -153,7 +162,7 @@ export class Health {
         }
         this.checks.set(
           name,
-          new Check(key, server.endpoint, pool.health, this.random, (up, detail) => {
+          new Check(key, server.endpoint, pool.health, this.servers.up(row) ? 'nothing' : 'down', this.random, (up, detail) => {
             this.servers.setUp(row, up);
             this.events.changed(pool.name, server.endpoint.text, up, detail);
           }),

@@ -10,6 +10,8 @@ export class JournalPump {
   private readonly timer: NodeJS.Timeout;
   /** Records that a full ring did not take. */
   dropped = 0;
+  /** Who follows the flows as they end; called with bytes that are theirs for the time of the call. */
+  readonly listeners = new Set<(lines: Uint8Array) => void>();
 
   constructor(rings: readonly SharedArrayBuffer[], journal: Journal) {
     this.readers = rings.map((ring) => new RingReader(ring));
@@ -18,7 +20,10 @@ export class JournalPump {
   }
 
   pump(worker: number): void {
-    this.dropped += this.readers[worker]!.drain((bytes, records, denials) => this.journal.append(bytes, records, denials));
+    this.dropped += this.readers[worker]!.drain((bytes, records, denials) => {
+      this.journal.append(bytes, records, denials);
+      for (const listener of this.listeners) listener(bytes);
+    });
   }
 
   pumpAll(): void {

@@ -1,10 +1,10 @@
 /**
  * The control plane of one node: brings policies into force, watches over workers and servers, and shows what it sees. Traffic never comes by here.
  */
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Document, Endpoint, Problem } from '../../config/document.ts';
 import { formatProblem } from '../../config/problem.ts';
-import { compile } from '../../policy/compile.ts';
 import type { Image } from '../../policy/image.ts';
 import { rehearse } from '../../policy/rehearse.ts';
 import type { Journal } from '../observe/journal-store.ts';
@@ -13,16 +13,26 @@ import type { Counters, FlowRecord, NodeView, ServerState, WorkerState } from '.
 import { Book } from '../shared/book.ts';
 import { createRing } from '../shared/ring.ts';
 import { ServerTable } from '../shared/servers.ts';
-import { Slices, SOURCE_COLUMNS } from '../shared/slices.ts';
+import { Slices } from '../shared/slices.ts';
+import { SourceTable } from '../shared/sources.ts';
 import { Crew, type Swapped } from './crew.ts';
 import { Health } from './health.ts';
 import { JournalPump } from './journal-pump.ts';
 import { APPLICATIONS_MAX, type Plan, type SharedMemory } from './plan.ts';
 import { Planner } from './planner.ts';
 import { explainListenError, probe } from './probe.ts';
+import { Renewal, type Why } from './renewal.ts';
 
 export type ApplyResult =
   | { readonly ok: true; readonly generation: number; readonly revoked: number; readonly kept: number; readonly milliseconds: number }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** What a document comes to when what holds beside it is laid over it: the document that is enforced. */
+export type Lay = (document: Document) => Document;
+const asWritten: Lay = (document) => document;
+
+export type Prepared =
+  | { readonly ok: true; readonly document: Document; readonly image: Image }
   | { readonly ok: false; readonly problems: readonly string[] };
 
 /** A swap that not every worker has answered by then is reported; it stays in force where it is. */
@@ -54,7 +64,7 @@ export class Node implements NodeView {
   private readonly shared: SharedMemory;
   private readonly servers_: ServerTable;
   private readonly connections: Slices;
-  private readonly sources: Slices;
+  private readonly sources: SourceTable;
   private readonly book = new Book();
   private readonly planner: Planner;
   private readonly health: Health;
@@ -68,6 +78,7 @@ export class Node implements NodeView {
   private refused = 0;
   private refusal: { at: number; problems: string[] } | null = null;
   private draining = false;
+  private readonly renewal: Renewal;
 
   constructor(settings: { node: string; workers: number }, journal: Journal, log: Logger) {
     this.node = settings.node;
@@ -76,7 +87,7 @@ export class Node implements NodeView {
     const { workers } = settings;
     this.servers_ = new ServerTable(workers);
     this.connections = new Slices(workers, APPLICATIONS_MAX + 1);
-    this.sources = new Slices(workers, SOURCE_COLUMNS);
+    this.sources = new SourceTable(workers, { seed: randomBytes(4).readInt32LE() });
     this.shared = { workers, servers: this.servers_.buffers, connections: this.connections.buffer, sources: this.sources.buffer };
     const rings = Array.from({ length: workers }, () => createRing());
     this.planner = new Planner(this.servers_);
@@ -88,11 +99,13 @@ export class Node implements NodeView {
       },
       Math.random,
     );
+    this.renewal = new Renewal(log, (why) => this.renew(why));
     this.pump = new JournalPump(rings, journal);
     this.crew = new Crew(this.shared, rings, {
       died: (worker, why) => this.workerDied(worker, why),
       swapped: (worker, result) => this.workerSwapped(worker, result),
       pressing: (worker) => this.pump.pump(worker),
+      decided: ({ type: _, unlogged, ...flow }) => log.info(unlogged === 0 ? flow : { ...flow, unlogged }, 'flow decided'),
       trouble: (worker, message, detail) => log.error({ worker, ...detail }, message),
     });
   }
@@ -100,19 +113,35 @@ export class Node implements NodeView {
   // --- bringing a policy into force ----------------------------------------------------------------------------------------------
 
   /** Brings a document into force, whole or not at all. One at a time; what is in force stays so on any problem. */
-  apply(document: Document): Promise<ApplyResult> {
-    const result = this.queue.then(() => this.applyNow(document));
+  apply(document: Document, lay: Lay = asWritten): Promise<ApplyResult> {
+    const result = this.queue.then(() => this.applyNow(document, lay));
     this.queue = result.catch(() => undefined);
     return result;
   }
 
-  private async applyNow(document: Document): Promise<ApplyResult> {
+  /**
+   * What a document comes to with what is laid over it, or why it cannot be applied. Its tests are put to the document alone: what an
+   * operator cuts off beside it is no fault of it. Changes nothing.
+   */
+  async prepare(written: Document, lay: Lay = asWritten): Promise<Prepared> {
+    const ignorance = await this.renewal.learn(written);
+    if (ignorance.length > 0) return { ok: false, problems: ignorance };
+    const alone = this.renewal.compile(written);
+    const failed = rehearse(alone, written.tests).filter((test) => !test.passed);
+    if (failed.length > 0) return { ok: false, problems: failed.map((test) => `test failed: ${test.message}`) };
+    const blocked = await this.blockedVips(written);
+    if (blocked.length > 0) return { ok: false, problems: blocked };
+    const document = lay(written);
+    return { ok: true, document, image: document === written ? alone : this.renewal.compile(document) };
+  }
+
+  private async applyNow(written: Document, lay: Lay): Promise<ApplyResult> {
+    // A swap would open VIPs again that the drain has closed.
+    if (this.draining) return this.refuse(['this node is leaving; a change has to wait for the next start']);
     const startedAt = performance.now();
-    const image = compile(document);
-    const failed = rehearse(image, document.tests).filter((test) => !test.passed);
-    if (failed.length > 0) return this.refuse(failed.map((test) => `test failed: ${test.message}`));
-    const blocked = await this.blockedVips(document);
-    if (blocked.length > 0) return this.refuse(blocked);
+    const prepared = await this.prepare(written, lay);
+    if (!prepared.ok) return this.refuse(prepared.problems);
+    const { document, image } = prepared;
     const before = this.inForce;
     const generation = ++this.generations;
     let common: Omit<Plan, 'ledger'>;
@@ -131,6 +160,7 @@ export class Node implements NodeView {
     }
     this.inForce = { document, image, generation, appliedAt: Date.now() };
     this.book.settle();
+    this.renewal.watch(document, image);
     this.planner.settle(document);
     this.health.watch(document);
     this.applied++;
@@ -148,6 +178,26 @@ export class Node implements NodeView {
     return outcome;
   }
 
+  /** Compiles what is in force again, since the time has come or something was learnt; flows that it no longer allows end. */
+  private renew(why: Why): void {
+    const renewed = this.queue.then(() => this.renewNow(why));
+    this.queue = renewed.catch((error: unknown) => this.log.error({ why, error: String(error) }, 'the policy could not be renewed'));
+  }
+
+  private async renewNow(why: Why): Promise<void> {
+    const before = this.inForce;
+    if (before === null || this.draining) return;
+    const { document } = before;
+    const image = this.renewal.compile(document);
+    const generation = ++this.generations;
+    const answers = await this.swapTo(this.planner.plan(document, image, generation), image);
+    this.inForce = { ...before, image, generation };
+    this.book.settle();
+    this.renewal.watch(document, image);
+    const revoked = [...answers.values()].reduce((total, answer) => total + answer.cut, 0);
+    this.log.info({ generation, why, revoked }, 'policy renewed');
+  }
+
   /** A file that could not even be made a document: counted and shown like any refused change. */
   refuseProblems(problems: readonly Problem[]): ApplyResult {
     return this.refuse(problems.filter((problem) => problem.severity === 'error').map(formatProblem));
@@ -160,11 +210,13 @@ export class Node implements NodeView {
   }
 
   private async blockedVips(document: Document): Promise<string[]> {
-    const held = new Set(this.inForce?.document.applications.flatMap((application) => application.vips.map((vip) => vip.endpoint.text)));
+    const ours = this.inForce?.document.applications.flatMap((application) => application.vips.map((vip) => vip.endpoint)) ?? [];
+    const held = new Set(ours.map((endpoint) => endpoint.text));
+    const ports = new Set(ours.map((endpoint) => (endpoint.kind === 'tcp' ? endpoint.port : 0)));
     const wanted = document.applications
       .flatMap((application) => application.vips.map((vip) => vip.endpoint))
       .filter((endpoint) => !held.has(endpoint.text));
-    const answers = await Promise.all(wanted.map((endpoint) => probe(endpoint)));
+    const answers = await Promise.all(wanted.map((endpoint) => probe(endpoint, endpoint.kind === 'tcp' && ports.has(endpoint.port))));
     return answers.filter((answer) => answer !== null);
   }
 
@@ -189,7 +241,11 @@ export class Node implements NodeView {
 
   private workerSwapped(worker: number, result: Swapped): void {
     const { swap } = this;
-    if (swap === null || swap.generation !== result.generation) return;
+    if (swap === null || swap.generation !== result.generation) {
+      // A worker that was started again, on its own.
+      for (const failure of result.failures) this.log.error({ worker, ...failure }, 'a worker cannot listen on a VIP');
+      return;
+    }
     swap.answers.set(worker, result);
     if (swap.answers.size === this.shared.workers) swap.done();
   }
@@ -208,6 +264,7 @@ export class Node implements NodeView {
   /** Takes no new connections, lets what is under way finish, and ends when all has or the time is over. Answers how many were cut. */
   async drain(withinMs: number): Promise<number> {
     this.draining = true;
+    this.renewal.stop();
     this.health.stop();
     this.crew.drain();
     const until = performance.now() + withinMs;
@@ -282,9 +339,15 @@ export class Node implements NodeView {
     return this.journal.find(receipt);
   }
 
-  recentFlows(limit: number, denied: boolean): Promise<FlowRecord[]> {
+  async recentFlows(
+    limit: number,
+    denied: boolean,
+    filter: { application?: string; source?: string; rule?: string } = {},
+  ): Promise<FlowRecord[]> {
+    // Asked for none, the workers hand over the records that they still hold.
+    await this.crew.flows(0, null);
     this.pump.pumpAll();
-    return this.journal.recent(limit, { denied });
+    return this.journal.recent(limit, { ...filter, denied });
   }
 
   applies(): { applied: number; refused: number } {
@@ -293,6 +356,12 @@ export class Node implements NodeView {
 
   lastRefusal(): { at: number; problems: string[] } | null {
     return this.refusal;
+  }
+
+  /** Hands over each block of whole journal lines as it comes from a worker, until the returned function is called. */
+  watchRecords(listener: (lines: Uint8Array) => void): () => void {
+    this.pump.listeners.add(listener);
+    return () => void this.pump.listeners.delete(listener);
   }
 
   /** For tests of what happens when a worker dies. */

@@ -91,4 +91,15 @@ export type FromWorker =
   | { readonly type: 'flows'; readonly id: number; readonly flows: readonly import('../observe/view.ts').FlowRecord[] }
   | { readonly type: 'idle' }
   | { readonly type: 'pressing' }
+  /** A flow whose rule says `log`. `unlogged`: how many before it were too many to tell. */
+  | {
+      readonly type: 'decided';
+      readonly receipt: string;
+      readonly application: string;
+      readonly rule: string;
+      readonly verdict: 'allow' | 'deny' | 'would_deny';
+      readonly source: string;
+      readonly vip: string;
+      readonly unlogged: number;
+    }
   | { readonly type: 'trouble'; readonly message: string; readonly detail: Record<string, string | number> };

@@ -17,6 +17,7 @@ export class PlanError extends Error {
 export class Planner {
   private readonly servers: ServerTable;
   private readonly rows = new Map<string, number>();
+  private readonly taken = new Uint8Array(SERVERS_MAX);
   private readonly columns = new Map<string, number>();
 
   constructor(servers: ServerTable) {
@@ -51,6 +52,7 @@ export class Planner {
     for (const [key, row] of this.rows) {
       if (wanted.has(key) || this.servers.flows.total(row) > 0) continue;
       this.rows.delete(key);
+      this.taken[row] = 0;
       this.servers.clear(row);
     }
   }
@@ -92,12 +94,13 @@ export class Planner {
     const key = rowKey(pool, server);
     const known = this.rows.get(key);
     if (known !== undefined) return known;
-    const row = lowestFree(new Set(this.rows.values()), 0, SERVERS_MAX);
-    if (row === null)
+    const row = this.taken.indexOf(0);
+    if (row < 0)
       throw new PlanError(
         `there are more than ${SERVERS_MAX} servers in all pools together; this node has no room for ${server} of pool ${pool}`,
       );
     this.rows.set(key, row);
+    this.taken[row] = 1;
     this.servers.clear(row);
     return row;
   }
@@ -117,11 +120,6 @@ export class Planner {
 
 function rowKey(pool: string, server: string): string {
   return `${pool} ${server}`;
-}
-
-function lowestFree(taken: ReadonlySet<number>, from: number, end: number): number | null {
-  for (let i = from; i < end; i++) if (!taken.has(i)) return i;
-  return null;
 }
 
 function vipsInImageOrder(document: Document, image: Image): Plan['vips'] {

@@ -7,10 +7,13 @@ import { listen, removeStaleSocket } from '../wire/listen.ts';
 
 const NOBODY = { accept() {}, acceptFailed() {} };
 
-/** What stands in the way of an address, in words that tell what to do; null where nothing does. */
-export async function probe(endpoint: Endpoint): Promise<string | null> {
+/**
+ * What stands in the way of an address, in words that tell what to do; null where nothing does. `besideOurs` where this node listens on the
+ * same port of another address: 0.0.0.0 in place of 127.0.0.1 is no conflict then.
+ */
+export async function probe(endpoint: Endpoint, besideOurs: boolean): Promise<string | null> {
   if (endpoint.kind === 'unix' && !(await removeStaleSocket(endpoint.path))) return `${endpoint.text} is in use by another process`;
-  const result = listen(endpoint, false, NOBODY);
+  const result = listen(endpoint, besideOurs, NOBODY);
   if (result.ok) {
     result.listener.close();
     return null;

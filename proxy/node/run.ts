@@ -1,12 +1,16 @@
 /** Runs a node from a file until it is told to stop: start, reload on SIGHUP, drain on SIGTERM and Ctrl-C. */
 import { join } from 'node:path';
 import type { Document } from '../../config/document.ts';
-import { loadDocument } from '../../config/load.ts';
 import { formatProblem } from '../../config/problem.ts';
 import { type Admin, openAdmin } from '../admin/server.ts';
 import { History, keepHistory } from '../observe/history.ts';
 import { openJournal } from '../observe/journal-store.ts';
 import { type Logger, type LogLevel, openLog } from '../observe/log.ts';
+import { Audit } from '../versions/audit.ts';
+import { Control } from '../versions/control.ts';
+import { readGiven } from '../versions/given.ts';
+import type { Refused } from '../versions/orders.ts';
+import { VersionStore } from '../versions/store.ts';
 import { Node } from './node.ts';
 
 export interface RunOptions {
@@ -35,7 +39,7 @@ const HURRY_AFTER_MS = 1_000;
 
 /** Resolves with the exit status when the node has drained. Rejects with a StartError where it cannot start. */
 export async function runNode(options: RunOptions): Promise<number> {
-  const loaded = loadDocument(options.file);
+  const { sources, loaded } = readGiven(options.file);
   if (!loaded.ok) throw new StartError('bad-file', loaded.problems.map(formatProblem).join('\n'));
   const { document, warnings } = loaded;
   const settings = document.process;
@@ -53,18 +57,25 @@ export async function runNode(options: RunOptions): Promise<number> {
   // Listened for from here on: a node that is told to stop while it starts stops in order, too.
   const stopping = stopSignal();
   const node = new Node({ node: settings.node, workers: options.workers ?? settings.workers }, journal, log);
-  const started = await node.apply(document);
+  // A reload that is asked for during the start comes after it.
+  const control = new Control(node, await openVersions(settings.state, log), await openAudit(settings.state, log), log);
+  const reload = () => void reloadFile(options.file, control, document, log);
+  process.on('SIGHUP', reload);
+  const started = await control.start(sources, document);
   if (!started.ok) {
+    await control.close();
     await node.drain(0);
-    throw new StartError('cannot-start', started.problems.join('\n'));
+    throw new StartError('cannot-start', (started.problems ?? []).map((problem) => problem.message).join('\n') || started.message);
   }
   const history = new History();
   const sampling = keepHistory(node, history);
   let admin: Admin | null = null;
   try {
-    if (settings.admin !== null) admin = await openAdmin(settings.admin, node, history, log);
+    if (settings.admin !== null)
+      admin = await openAdmin(settings.admin, node, history, log, { orders: control, tokens: settings.adminTokens });
   } catch (error) {
     sampling.stop();
+    await control.close();
     await node.drain(0);
     throw error;
   }
@@ -75,8 +86,6 @@ export async function runNode(options: RunOptions): Promise<number> {
   );
   options.onReady?.({ vips, admin: admin?.address().text ?? null });
 
-  const reload = () => void reloadFile(options.file, node, document, log);
-  process.on('SIGHUP', reload);
   const signal = await stopping;
   log.info({ signal, drainMs: options.drainMs }, 'draining');
   const drainingSince = performance.now();
@@ -86,6 +95,7 @@ export async function runNode(options: RunOptions): Promise<number> {
   };
   process.on('SIGINT', hurry);
   process.on('SIGTERM', hurry);
+  await control.close();
   const cut = await node.drain(options.drainMs);
   sampling.stop();
   await admin?.close();
@@ -99,15 +109,45 @@ export async function runNode(options: RunOptions): Promise<number> {
 }
 
 /** Applies the file again. On any problem the policy in force stays, and the log says why. */
-async function reloadFile(file: string, node: Node, started: Document, log: Logger): Promise<void> {
-  const loaded = loadDocument(file);
-  const result = loaded.ok ? await node.apply(loaded.document) : node.refuseProblems(loaded.problems);
+async function reloadFile(file: string, control: Control, started: Document, log: Logger): Promise<void> {
+  const { sources, loaded } = readGiven(file);
+  const result = await control.reload(sources, loaded).catch(fault);
   if (!result.ok) {
-    log.error({ problems: result.problems }, 'the file is not applied; the last good policy stays in force');
+    const problems = (result.problems ?? []).map(
+      (problem) => `${problem.at === null ? '' : `${problem.at}: `}error[${problem.code}]: ${problem.message}`,
+    );
+    log.error(
+      { problems: problems.length > 0 ? problems : [result.message] },
+      'the file is not applied; the last good policy stays in force',
+    );
     return;
   }
   if (loaded.ok && JSON.stringify(loaded.document.process) !== JSON.stringify(started.process))
     log.warn({}, 'process: has changed in the file; it is read at start only, so a restart is needed for it');
+}
+
+/** A fault of ours in a reload is no reason to end what is carried. */
+function fault(error: unknown): Refused {
+  return { ok: false, code: 'refused', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}
+
+/** A folder that cannot be used costs the versions, which are then kept in memory, and never the start. */
+async function openVersions(state: string | null, log: Logger): Promise<VersionStore> {
+  try {
+    return await VersionStore.open(state === null ? null : join(state, 'versions'));
+  } catch (error) {
+    log.error({ err: error }, 'versions cannot be kept on disk; they are kept in memory, and a restart will not know them');
+    return VersionStore.open(null);
+  }
+}
+
+async function openAudit(state: string | null, log: Logger): Promise<Audit> {
+  try {
+    return await Audit.open(state === null ? null : join(state, 'versions'));
+  } catch (error) {
+    log.error({ err: error }, 'the audit cannot be kept on disk; it is kept in memory');
+    return Audit.open(null);
+  }
 }
 
 function stopSignal(): Promise<string> {

@@ -46,8 +46,16 @@ export class DenialTail {
   seed(found: readonly FlowRecord[], mark: number): void {
     const since = this.#added - mark;
     const later = since === 0 ? [] : this.#lines.slice(-since);
-    const earlier = found.slice(0, CAPACITY).map((record) => Buffer.from(JSON.stringify(record)));
-    this.#lines = [...earlier.reverse(), ...later].slice(-CAPACITY);
+    const held = this.#lines.slice(0, this.#lines.length - later.length);
+    // The journal may have forgotten denials that the tail still knows: it forgets oldest first, whatever the verdict.
+    const earlier =
+      found.length > held.length
+        ? found
+            .slice(0, CAPACITY)
+            .map((record) => Buffer.from(JSON.stringify(record)))
+            .reverse()
+        : held;
+    this.#lines = [...earlier, ...later].slice(-CAPACITY);
     this.#seeded = true;
   }
 

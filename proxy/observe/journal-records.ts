@@ -30,11 +30,16 @@ function parseRecord(line: Buffer): FlowRecord | null {
   }
 }
 
+/** A source is named with its port or without. */
+function isFrom(source: string, wanted: string): boolean {
+  return source === wanted || source.replace(/^\[(.*)\]:[0-9]+$|:[0-9]+$/, '$1') === wanted;
+}
+
 export function matches(record: FlowRecord, filter: FlowFilter): boolean {
   return (
     (filter.denied !== true || record.verdict === 'deny') &&
     (filter.application === undefined || record.application === filter.application) &&
-    (filter.source === undefined || record.source === filter.source) &&
+    (filter.source === undefined || isFrom(record.source, filter.source)) &&
     (filter.rule === undefined || record.rule === filter.rule)
   );
 }

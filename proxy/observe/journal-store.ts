@@ -4,6 +4,7 @@
  */
 import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { JournalBuffers } from './journal-buffers.ts';
 import { DenialTail } from './journal-denials.ts';
 import { blocksBackward, type LineSource } from './journal-lines.ts';
 import { type FlowFilter, matches, recordsOf } from './journal-records.ts';
@@ -62,6 +63,9 @@ export function openJournal(options: JournalOptions): Journal {
 class JournalStore implements Journal {
   readonly #options: JournalOptions;
   readonly #denials = new DenialTail();
+  readonly #buffers = new JournalBuffers();
+  /** Queries under way; they may be reading what waits. */
+  #readers = 0;
   /** Oldest first; the last one is being written when `#file` is open. */
   #segments: Segment[] = [];
   #file: FileHandle | null = null;
@@ -103,8 +107,8 @@ class JournalStore implements Journal {
         this.#setTrouble({ code: SLOW_DISK, message: 'The disk is slower than the flows; journal records are dropped.' });
       return;
     }
-    // `Buffer.from` copies: the view may lie over shared memory that its worker writes again.
-    const bytes = Buffer.from(chunk);
+    // A copy: the view may lie over shared memory that its worker writes again.
+    const bytes = memoryOnly ? Buffer.from(chunk) : this.#buffers.copy(chunk);
     if (denials) this.#denials.add(bytes);
     this.#queue.push({ bytes, records });
     this.#queuedBytes += bytes.length;
@@ -130,8 +134,9 @@ class JournalStore implements Journal {
       if (matches(record, filter)) found.push(record);
       if (found.length >= wanted) break;
     }
-    if (onlyDenied) this.#denials.seed(found, mark);
-    return found.slice(0, limit);
+    if (!onlyDenied) return found.slice(0, limit);
+    this.#denials.seed(found, mark);
+    return limit <= this.#denials.capacity ? this.#denials.newest(limit) : found.slice(0, limit);
   }
 
   counts(): { written: number; dropped: number; bytes: number } {
@@ -151,6 +156,15 @@ class JournalStore implements Journal {
 
   /** Records newest first: what waits in memory, then the segments as far as they were written when this was called. */
   async *#backward(needle: Buffer | null, scanBytesMax: number): AsyncGenerator<FlowRecord> {
+    this.#readers++;
+    try {
+      yield* this.#scanBackward(needle, scanBytesMax);
+    } finally {
+      this.#readers--;
+    }
+  }
+
+  async *#scanBackward(needle: Buffer | null, scanBytesMax: number): AsyncGenerator<FlowRecord> {
     const waiting = [...this.#inFlight, ...this.#queue].reverse();
     const sources: LineSource[] = this.#segments.map(({ path, size }) => ({ path, size })).reverse();
     let scanned = 0;
@@ -185,6 +199,7 @@ class JournalStore implements Journal {
         if (kept) this.#bytes += bytes.length;
         if (kept) this.#written += records;
         else this.#dropped += records;
+        if (this.#readers === 0) this.#buffers.recycle(bytes);
       }
       this.#inFlight = [];
       this.#writing = null;
@@ -226,11 +241,18 @@ class JournalStore implements Journal {
   async #openSegment(): Promise<FileHandle> {
     const directory = this.#options.directory!;
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    const path = join(directory, segmentName(Date.now(), process.pid, this.#sequence++));
-    // `wx`: never on top of what another process, or an earlier one, has written.
-    this.#file = await open(path, 'wx', 0o600);
-    this.#segments.push({ path, size: 0 });
-    return this.#file;
+    // `wx`: never on top of what another process, or an earlier run in the same millisecond, has written.
+    for (;;) {
+      const path = join(directory, segmentName(Date.now(), process.pid, this.#sequence++));
+      try {
+        this.#file = await open(path, 'wx', 0o600);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
+        throw error;
+      }
+      this.#segments.push({ path, size: 0 });
+      return this.#file;
+    }
   }
 
   /** Gives back what a failed write left: an empty file on each attempt would fill a folder while the disk is full. */

@@ -85,6 +85,8 @@ function verdictSamples(counters: Counters, document: Document): Sample[] {
     if (possible.deny || counts.deny > 0) samples.push({ labels: { application, rule, verdict: 'deny' }, value: counts.deny });
     if (possible.wouldDeny || counts.wouldDeny > 0)
       samples.push({ labels: { application, rule, verdict: 'would_deny' }, value: counts.wouldDeny });
+    if (possible.wouldAllow || counts.wouldAllow > 0)
+      samples.push({ labels: { application, rule, verdict: 'would_allow' }, value: counts.wouldAllow });
   }
   return samples;
 }

@@ -9,13 +9,14 @@ export interface PossibleVerdicts {
   readonly allow: boolean;
   readonly deny: boolean;
   readonly wouldDeny: boolean;
+  readonly wouldAllow: boolean;
 }
 
-const NONE: PossibleVerdicts = { allow: false, deny: false, wouldDeny: false };
+const NONE: PossibleVerdicts = { allow: false, deny: false, wouldDeny: false, wouldAllow: false };
 
 /**
  * Tells which verdicts a rule can give for an application. A `pass` decides nothing; a denial is `would_deny` where the application only
- * observes. Rules of two tiers may share a name, and then share the series.
+ * observes; a shadow rule gives nothing but `would_allow` or `would_deny`. Rules of two tiers may share a name, and then share the series.
  */
 export function possibleVerdicts(document: Document): (application: string, rule: string) => PossibleVerdicts {
   const shared = actionsByName([...document.guardrails, ...document.baseline]);
@@ -27,18 +28,25 @@ export function possibleVerdicts(document: Document): (application: string, rule
     if (known === undefined) return NONE;
     const actions = (shared.get(rule) ?? 0) | (known.actions.get(rule) ?? 0) | (rule === DEFAULT_RULE ? DENY : 0);
     const denies = (actions & DENY) !== 0;
-    return { allow: (actions & ALLOW) !== 0, deny: denies && !known.observes, wouldDeny: denies && known.observes };
+    return {
+      allow: (actions & ALLOW) !== 0,
+      deny: denies && !known.observes,
+      wouldDeny: (denies && known.observes) || (actions & SHADOW_DENY) !== 0,
+      wouldAllow: (actions & SHADOW_ALLOW) !== 0,
+    };
   };
 }
 
 const ALLOW = 1;
 const DENY = 2;
+const SHADOW_ALLOW = 4;
+const SHADOW_DENY = 8;
 
 function actionsByName(rules: readonly Rule[]): Map<string, number> {
   const actions = new Map<string, number>();
   for (const rule of rules) {
     const bit = rule.action === 'allow' ? ALLOW : rule.action === 'deny' ? DENY : 0;
-    actions.set(rule.name, (actions.get(rule.name) ?? 0) | bit);
+    actions.set(rule.name, (actions.get(rule.name) ?? 0) | (rule.shadow ? bit << 2 : bit));
   }
   return actions;
 }
@@ -65,6 +73,7 @@ export function ruleCountersByName(rules: readonly RuleCounters[]): RuleCounters
       allow: earlier.allow + counts.allow,
       deny: earlier.deny + counts.deny,
       wouldDeny: earlier.wouldDeny + counts.wouldDeny,
+      wouldAllow: earlier.wouldAllow + counts.wouldAllow,
     };
   }
   return merged;

@@ -21,7 +21,7 @@ export interface NodeView {
   /** One flow, live or from the journal; null where neither knows it. */
   flow(receipt: string): Promise<FlowRecord | null>;
   /** The newest ended flows that the journal still holds, newest first; `denied` keeps only denials. */
-  recentFlows(limit: number, denied: boolean): Promise<FlowRecord[]>;
+  recentFlows(limit: number, denied: boolean, filter?: { application?: string; source?: string; rule?: string }): Promise<FlowRecord[]>;
   applies(): { applied: number; refused: number };
   /** The last problem that kept a reload from being applied; null when the last one was. */
   lastRefusal(): { at: number; problems: string[] } | null;
@@ -59,6 +59,8 @@ export interface RuleCounters {
   readonly allow: number;
   readonly deny: number;
   readonly wouldDeny: number;
+  /** By a shadow rule. */
+  readonly wouldAllow: number;
 }
 
 /** `counts[i]` holds what was at most `DURATION_BOUNDS_SECONDS[i]` and above the bound before; the last entry holds the rest. */

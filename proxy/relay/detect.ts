@@ -100,7 +100,10 @@ const tls: Matcher = (bytes, length) => {
   return length > 5 ? 'yes' : 'more';
 };
 
-/** PostgreSQL, "Message Formats": a length and then the code of a startup (3.x), SSLRequest, GSSENCRequest or CancelRequest. */
+/**
+ * PostgreSQL, "Message Formats": a length and then the code of a startup (3.x), SSLRequest, GSSENCRequest or CancelRequest. The minor version of a
+ * startup is negotiated, and clients send ones that do not exist to see that it is.
+ */
 const postgres: Matcher = (bytes, length) => {
   if (bytes[0] !== 0 || (length > 1 && bytes[1] !== 0)) return 'no';
   if (length < 8) return length > 4 && bytes[4] !== 0 && !(bytes[4] === 4) ? 'no' : 'more';
@@ -108,7 +111,7 @@ const postgres: Matcher = (bytes, length) => {
   const code = word(bytes, 4);
   if (size === 8 && (code === 80877103 || code === 80877104)) return 'yes';
   if (code === 80877102 && size >= 16 && size <= 268) return 'yes';
-  return code >>> 16 === 3 && (code & 0xffff) <= 2 && size >= 9 && size <= 10_000 ? 'yes' : 'no';
+  return code >>> 16 === 3 && size >= 9 && size <= 10_000 ? 'yes' : 'no';
 };
 
 function word(bytes: Uint8Array, at: number): number {

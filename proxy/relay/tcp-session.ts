@@ -2,23 +2,27 @@
  * The life of a TCP flow: accepted, decided (on its first bytes where the rules ask for the protocol), dialled, relayed, accounted for.
  * This file owns that sequence and both sockets.
  */
+import type { DenyWith } from '../../config/document.ts';
 import { type ProtocolSet, SERVER_FIRST, UNKNOWN } from '../../config/protocols.ts';
 import { ALLOW, DENY, decide, kindOf, possibleProtocols, ruleOf } from '../../policy/decide.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
-import type { Candidate, PoolBalancer, SourceWords } from '../balance/pool.ts';
+import { Lease, type LeasePlace, type Lessee } from '../balance/lease.ts';
+import type { PoolBalancer, SourceWords } from '../balance/pool.ts';
 import type { PlannedApplication } from '../node/plan.ts';
 import type { DialResult, FlowRecord } from '../observe/view.ts';
 import * as ledger from '../shared/ledger.ts';
-import { type Chunk, giveChunk, takeChunk } from '../wire/chunks.ts';
-import { type Dial, dial } from '../wire/dial.ts';
+import { Held } from '../wire/held.ts';
 import type { StreamHandle } from '../wire/native.ts';
 import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
 import { closeFlow, describeFlow, type EndedBy, Flow, openFlow, Party } from '../worker/account.ts';
 import type { Context } from '../worker/context.ts';
+import { countShadows, logDecided } from '../worker/decided.ts';
 import type { PolicyInForce } from '../worker/policy-in-force.ts';
 import type { ListenerPlace, Session } from '../worker/session.ts';
-import { DETECT_BYTES_MAX, detectClient, detectServer, MORE } from './detect.ts';
+import { denialWords } from './denial.ts';
+import { detectClient, detectServer, MORE } from './detect.ts';
+import { bidFarewell, holdInTarpit } from './farewell.ts';
 
 /** Waiting for the client's first bytes; dialling; waiting for the server's banner; carrying; over. */
 const DETECTING = 0;
@@ -30,7 +34,7 @@ const OVER = 4;
 /** A silent client that may be waiting for a server to speak first gets a server after this long. */
 const SILENCE_MS = 200;
 
-export class TcpSession implements WireOwner, Timed, Session {
+export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee {
   deadline = Number.POSITIVE_INFINITY;
   wheelSlot = -1;
   wheelNext: Timed | null = null;
@@ -39,27 +43,30 @@ export class TcpSession implements WireOwner, Timed, Session {
   previousSession: Session | null = null;
 
   readonly listener: ListenerPlace;
-  private readonly context: Context;
+  readonly context: Context;
   private readonly client: Wire;
-  private readonly source: SourceWords;
+  readonly source: SourceWords;
+  private readonly hasAddress: boolean;
   private readonly party: Party;
-  private readonly flow = new Flow();
+  readonly flow = new Flow();
   private readonly capsColumn: number;
   /** The policy that this session was last decided by, and its application there: a swap reaches sessions one after the other. */
   private decided: PolicyInForce;
   private application: PlannedApplication;
-  private pool: PoolBalancer;
+  pool: PoolBalancer;
   private atom: number;
   private protocols: ProtocolSet = 0;
   private state: number = DETECTING;
   private server: Wire | null = null;
-  private dialling: Dial | null = null;
-  private candidate: Candidate | null = null;
-  private tried: number[] | null = null;
+  private readonly lease: Lease;
   /** What was read before there was somewhere to send it: the client's first bytes, or the server's banner. */
-  private held: Chunk | null = null;
-  private totalDeadline: number;
-  private idleMs: number;
+  private readonly held = new Held();
+  private heldFromServer = false;
+  /** How the client's connection ends, once it is denied. */
+  private denyWith: DenyWith | null = null;
+  private totalDeadline = Number.POSITIVE_INFINITY;
+  /** How long no byte may come: idle, or half-closed once one side has ended. */
+  private idleMs = 0;
 
   constructor(
     context: Context,
@@ -73,17 +80,18 @@ export class TcpSession implements WireOwner, Timed, Session {
     this.context = context;
     this.listener = listener;
     this.source = source;
+    this.hasAddress = hasAddress;
     this.party = new Party(listener, sourceText);
     this.capsColumn = application.column;
     this.application = application;
     this.decided = context.policy;
     this.pool = context.policy.poolOf(listener.application);
     this.client = new Wire(handle, this);
+    this.lease = new Lease(this, this);
     this.atom = hasAddress ? atomOf(context.policy.image, source[0], source[1], source[2], source[3]) : NO_ADDRESS_ATOM;
-    this.totalDeadline = application.timeouts.total === null ? Number.POSITIVE_INFINITY : context.clock.coarse + application.timeouts.total;
-    this.idleMs = application.timeouts.idle;
     context.sessions.add(this);
     this.flow.startedAt = context.clock.now();
+    this.takeTimeouts();
     this.consider();
   }
 
@@ -112,14 +120,14 @@ export class TcpSession implements WireOwner, Timed, Session {
       return;
     }
     const possible = possibleProtocols(this.context.policy.image, this.listener.vip, this.atom);
-    if ((possible & ~SERVER_FIRST) === 0) {
+    if ((possible & ~SERVER_FIRST) === 0 && this.held.empty) {
       // Every protocol that could be allowed has the server speak first: a client of one of them says nothing now.
       this.connect();
       return;
     }
     this.state = DETECTING;
     const wait =
-      (possible & SERVER_FIRST) !== 0 && this.held === null
+      (possible & SERVER_FIRST) !== 0 && this.held.empty
         ? Math.min(SILENCE_MS, this.application.timeouts.detect)
         : this.application.timeouts.detect;
     this.context.wheel.arm(this, this.flow.startedAt + wait);
@@ -134,6 +142,7 @@ export class TcpSession implements WireOwner, Timed, Session {
 
   private deny(rule: number): void {
     this.open(rule, ledger.RULE_DENY);
+    this.denyWith = this.context.policy.image.ruleDenyWith(rule) ?? 'reply';
     this.finish('policy', 'denied', true);
   }
 
@@ -146,6 +155,9 @@ export class TcpSession implements WireOwner, Timed, Session {
     flow.bytesOut = bytesOut;
     flow.server = server;
     flow.protocols = this.protocols;
+    const { image } = this.context.policy;
+    if (image.hasShadows) countShadows(this.context, this.listener.vip, this.atom, flow, this.protocols, null);
+    if (image.hasLogged) logDecided(this.context, flow, this.party);
   }
 
   private get over(): boolean {
@@ -162,28 +174,43 @@ export class TcpSession implements WireOwner, Timed, Session {
     this.decided = policy;
     this.application = policy.application(this.listener.application);
     this.pool = policy.poolOf(this.listener.application);
-    this.atom =
-      this.atom === NO_ADDRESS_ATOM
-        ? NO_ADDRESS_ATOM
-        : atomOf(policy.image, this.source[0], this.source[1], this.source[2], this.source[3]);
-    this.idleMs = this.application.timeouts.idle;
+    // Addresses in no prefix share an atom with what has none, so the atom before does not tell whether there is an address.
+    if (this.hasAddress) this.atom = atomOf(policy.image, this.source[0], this.source[1], this.source[2], this.source[3]);
+    this.takeTimeouts();
     if (!this.flow.live) {
-      // No verdict yet: what it waits for may have changed, or it may be out of the question now.
-      const decision = decide(policy.image, this.listener.vip, this.atom, this.protocols, null);
-      if (this.state === DETECTING || (kindOf(decision) === DENY && !this.application.observes)) this.consider();
+      // No verdict yet: what it waits for may have changed, or it may be out of the question now. A dial under way is waited for.
+      const kind = kindOf(decide(policy.image, this.listener.vip, this.atom, this.protocols, null));
+      if (this.state !== DIALLING || (kind === DENY && !this.application.observes)) this.consider();
       return this.over;
     }
     let decision = decide(policy.image, this.listener.vip, this.atom, this.protocols, null);
     // A flow that was admitted without a look at its bytes is past them now: what it carries can no longer be told.
     if (kindOf(decision) !== ALLOW && kindOf(decision) !== DENY)
       decision = decide(policy.image, this.listener.vip, this.atom, UNKNOWN, null);
-    if (kindOf(decision) !== DENY || this.application.observes) return false;
+    if (kindOf(decision) !== DENY || this.application.observes) {
+      // A swap can bring a deadline nearer; it never moves one away, or frequent swaps would keep idle flows for ever.
+      if (this.state === RELAYING && this.nextDeadline() < this.deadline) this.context.wheel.arm(this, this.nextDeadline());
+      return false;
+    }
     this.revoke(`revoked by ${policy.image.ruleName(ruleOf(decision))}`);
     return true;
   }
 
+  /** Of the policy in force, for a flow in the stage that it is in. */
+  private takeTimeouts(): void {
+    const { idle, total, halfClosed } = this.application.timeouts;
+    this.totalDeadline = total === null ? Number.POSITIVE_INFINITY : this.flow.startedAt + total;
+    this.idleMs = this.client.ended || this.server?.ended === true ? halfClosed : idle;
+  }
+
+  /** hot */
+  private nextDeadline(): number {
+    return Math.min(this.context.clock.coarse + this.idleMs, this.totalDeadline);
+  }
+
   private revoke(reason: string): void {
-    if (this.listener.application >= 0) this.context.policy.ledger.add(this.listener.application, ledger.FLOWS_REVOKED, 1);
+    if (this.flow.live && this.listener.application >= 0)
+      this.context.policy.ledger.add(this.listener.application, ledger.FLOWS_REVOKED, 1);
     this.finish('policy', reason, true);
   }
 
@@ -192,64 +219,36 @@ export class TcpSession implements WireOwner, Timed, Session {
   private connect(): void {
     this.state = DIALLING;
     this.client.pause();
-    this.pool.counted(this.context.clock.coarse);
-    this.dialNext();
+    this.reach();
   }
 
-  private dialNext(): void {
+  reach(): void {
     const { context } = this;
-    const candidate = this.pool.pick(this.source, context.clock.epoch + context.clock.coarse, this.tried);
-    if (candidate === null) {
+    if (this.lease.pick() === null) {
       this.finish('proxy', 'no server available', true);
       return;
     }
-    this.candidate = candidate;
-    this.flow.server = candidate.label;
-    context.serverFlows.add(context.worker, candidate.server.row, 1);
     context.wheel.arm(this, context.clock.coarse + this.application.timeouts.connect);
-    this.dialling = dial(candidate.server.target, this, this.dialled);
+    this.lease.dial(this);
   }
 
-  private readonly dialled = (wire: Wire | null, result: DialResult): void => {
+  reached(wire: Wire): void {
     const { context } = this;
-    this.dialling = null;
-    context.servers.dialled(context.worker, this.candidate!.server.row, result);
-    if (wire === null) {
-      this.dialFailed(result);
-      return;
-    }
-    this.pool.succeeded(this.candidate!);
+    this.lease.praise();
     this.server = wire;
     if (this.flow.live) this.carry();
     else {
       this.state = BANNER;
       context.wheel.arm(this, context.clock.coarse + this.application.timeouts.detect);
-      wire.resume();
       // A client that was thought silent may speak after all.
       this.client.resume();
+      // Reads the server, unless a swap has made the answer plain meanwhile.
+      this.consider();
     }
-  };
-
-  private dialFailed(result: DialResult): void {
-    const { context } = this;
-    const failed = this.candidate!;
-    this.leaveServer();
-    this.pool.failed(failed, context.clock.epoch + context.clock.coarse);
-    this.tried = [...(this.tried ?? []), failed.server.row];
-    if (this.tried.length <= this.pool.plan.retries.attempts) {
-      if (this.pool.mayRetry(context.clock.coarse)) {
-        this.dialNext();
-        return;
-      }
-      context.policy.ledger.limit(this.listener.application, 'retry-budget');
-    }
-    this.finish('proxy', `dial ${result}`, true);
   }
 
-  private leaveServer(): void {
-    if (this.candidate === null) return;
-    this.context.serverFlows.add(this.context.worker, this.candidate.server.row, -1);
-    this.candidate = null;
+  unreached(result: DialResult): void {
+    this.finish('proxy', `dial ${result}`, true);
   }
 
   // --- carrying ------------------------------------------------------------------------------------------------------------------
@@ -258,15 +257,13 @@ export class TcpSession implements WireOwner, Timed, Session {
   private carry(): void {
     const fromServer = this.state === BANNER && this.heldFromServer;
     this.state = RELAYING;
-    const held = this.held;
-    this.held = null;
+    const held = this.held.take();
     if (held !== null) {
-      if (held.length > 0) {
-        this.count(fromServer ? 1 : 0, held.length);
-        (fromServer ? this.client : this.server!).writeChunk(held);
-      } else giveChunk(held);
+      this.count(fromServer ? 1 : 0, held.length);
+      (fromServer ? this.client : this.server!).writeChunk(held);
     }
-    this.context.wheel.arm(this, Math.min(this.context.clock.coarse + this.idleMs, this.totalDeadline));
+    this.takeTimeouts();
+    this.context.wheel.arm(this, this.nextDeadline());
     if (this.server!.pending === 0) this.client.resume();
     if (this.client.pending === 0) this.server!.resume();
     // An end that came while there was nobody to pass it on to.
@@ -275,13 +272,11 @@ export class TcpSession implements WireOwner, Timed, Session {
     this.endIfDone();
   }
 
-  private heldFromServer = false;
-
   /** hot: must not allocate, and touches nothing but this flow's own state and counters. */
   wireData(wire: Wire, bytes: Buffer, length: number): void {
     if (this.state === RELAYING) {
       const fromClient = wire === this.client;
-      this.deadline = Math.min(this.context.clock.coarse + this.idleMs, this.totalDeadline);
+      this.deadline = this.nextDeadline();
       this.count(fromClient ? 0 : 1, length);
       (fromClient ? this.server! : this.client).relay(wire, bytes, 0, length);
     } else if (this.state !== OVER) this.hold(wire, bytes, length);
@@ -298,26 +293,19 @@ export class TcpSession implements WireOwner, Timed, Session {
   /** First bytes, of the client or of a server that speaks first. */
   private hold(wire: Wire, bytes: Buffer, length: number): void {
     const fromServer = wire !== this.client;
-    if (this.held !== null && this.heldFromServer !== fromServer) {
+    const { held } = this;
+    if (!held.empty && this.heldFromServer !== fromServer) {
       // Both spoke: whoever spoke first is judged, the other waits in the kernel's buffer. These bytes are the other's first.
       this.finish('proxy', 'both sides spoke before the protocol was known', true);
       return;
     }
     this.heldFromServer = fromServer;
-    this.held ??= takeChunk(Math.max(length, DETECT_BYTES_MAX));
-    const held = this.held;
-    if (held.length + length > held.size) {
-      const larger = takeChunk(held.length + length);
-      larger.length = held.bytes.copy(larger.bytes, 0, 0, held.length);
-      giveChunk(held);
-      this.held = larger;
-    }
-    this.held.length += bytes.copy(this.held.bytes, this.held.length, 0, length);
+    held.append(bytes, 0, length);
     wire.pause();
     if (this.state === DIALLING) return;
     if (this.state === BANNER && !fromServer) this.server!.pause();
     else if (this.state === BANNER) this.client.pause();
-    const found = fromServer ? detectServer(this.held.bytes, this.held.length) : detectClient(this.held.bytes, this.held.length);
+    const found = fromServer ? detectServer(held.bytes, held.length) : detectClient(held.bytes, held.length);
     if (found === MORE) {
       if (this.state === DETECTING) this.context.wheel.arm(this, this.flow.startedAt + this.application.timeouts.detect);
       wire.resume();
@@ -333,13 +321,15 @@ export class TcpSession implements WireOwner, Timed, Session {
       if (other.ended) this.endIfDone();
       else {
         other.end();
-        this.idleMs = this.application.timeouts.halfClosed;
-        this.context.wheel.arm(this, Math.min(this.context.clock.coarse + this.idleMs, this.totalDeadline));
+        this.takeTimeouts();
+        this.context.wheel.arm(this, this.nextDeadline());
       }
       return;
     }
     if (wire === this.client && this.state !== DIALLING) {
-      if (this.held === null || this.held.length === 0) this.finish('client', 'closed before its first byte', false);
+      // It has nothing to say and listens: the banner decides, and its end is passed on with the verdict.
+      if (this.state === BANNER && (this.held.empty || this.heldFromServer)) return;
+      if (this.held.empty) this.finish('client', 'closed before its first byte', false);
       else this.settleUnknown();
     } else if (wire !== this.client) this.finish('server', 'closed before its first byte', true);
   }
@@ -351,7 +341,7 @@ export class TcpSession implements WireOwner, Timed, Session {
 
   wireDrained(wire: Wire): void {
     if (this.state !== RELAYING) return;
-    this.deadline = Math.min(this.context.clock.coarse + this.idleMs, this.totalDeadline);
+    this.deadline = this.nextDeadline();
     (wire === this.client ? this.server! : this.client).resume();
     this.endIfDone();
   }
@@ -370,20 +360,21 @@ export class TcpSession implements WireOwner, Timed, Session {
   }
 
   expired(now: number): void {
+    if (this.decided !== this.context.policy) {
+      // A swap is under way that has not come by here yet; what it leaves in place is looked at again with the next tick.
+      this.redecide();
+      if (this.state !== OVER && this.wheelSlot < 0) this.context.wheel.arm(this, now);
+      return;
+    }
     if (this.state === DETECTING) {
       const possible = possibleProtocols(this.context.policy.image, this.listener.vip, this.atom);
-      if (this.held === null && (possible & SERVER_FIRST) !== 0) this.connect();
+      if (this.held.empty && (possible & SERVER_FIRST) !== 0) this.connect();
       else {
         this.context.policy.ledger.limit(this.listener.application, 'detect');
         this.settleUnknown();
       }
-    } else if (this.state === DIALLING) {
-      this.dialling?.cancel();
-      this.dialling = null;
-      this.context.policy.ledger.limit(this.listener.application, 'connect');
-      this.context.servers.dialled(this.context.worker, this.candidate!.server.row, 'timeout');
-      this.dialFailed('timeout');
-    } else if (this.state === BANNER) {
+    } else if (this.state === DIALLING) this.lease.timedOut();
+    else if (this.state === BANNER) {
       this.context.policy.ledger.limit(this.listener.application, 'detect');
       this.settleUnknown();
     } else if (this.state === RELAYING) {
@@ -409,24 +400,46 @@ export class TcpSession implements WireOwner, Timed, Session {
     if (this.flow.live) into.push(describeFlow(this.context, this.flow, this.party, null));
   }
 
+  /** Ends a denied client's connection in the way that the rule asks for. False where a reset is what is left. */
+  private partWith(way: DenyWith): boolean {
+    const { context, client, held } = this;
+    switch (way) {
+      case 'reset':
+        return false;
+      case 'close':
+        client.close();
+        return true;
+      case 'tarpit':
+        return holdInTarpit(context, client, this.listener.application);
+      case 'reply': {
+        const words = denialWords(this.protocols, context.journal.receipt(this.flow.receipt));
+        if (words === null || client.error !== 0) return false;
+        const first = held.empty || this.heldFromServer ? null : Buffer.from(held.bytes.subarray(0, held.length));
+        if (!bidFarewell(context, client, words, this.protocols, first)) return false;
+        this.count(1, words.length);
+        return true;
+      }
+      default:
+        return way satisfies never;
+    }
+  }
+
   /** The one place where a flow ends. */
   private finish(by: EndedBy, reason: string, reset: boolean): void {
     if (this.state === OVER) return;
     this.state = OVER;
     const { context } = this;
     context.wheel.disarm(this);
-    this.dialling?.cancel();
-    this.dialling = null;
-    this.leaveServer();
+    this.lease.cancel();
+    this.lease.release();
     if (reset) {
-      this.client.reset();
+      if (this.denyWith === null || !this.partWith(this.denyWith)) this.client.reset();
       this.server?.reset();
     } else {
       this.client.close();
       this.server?.close();
     }
-    if (this.held !== null) giveChunk(this.held);
-    this.held = null;
+    this.held.drop();
     context.sessions.remove(this);
     context.caps.release(this.capsColumn, this.source);
     if (this.listener.application >= 0) context.policy.ledger.add(this.listener.application, ledger.CONNECTIONS_CLOSED, 1);
@@ -439,6 +452,6 @@ export class TcpSession implements WireOwner, Timed, Session {
       this.flow.server = server;
     }
     this.flow.protocols = this.protocols;
-    closeFlow(context, this.flow, this.listener.application, this.party, null, by, reason);
+    closeFlow(context, this.flow, this.listener.application, this.party, null, by, reason, context.clock.now());
   }
 }

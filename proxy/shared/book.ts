@@ -43,6 +43,8 @@ export class Book {
     const names = new Set<string>();
     for (let app = 0; app < current.image.applicationCount; app++) names.add(current.image.applicationName(app));
     for (const name of this.carriedApplications.keys()) if (!names.has(name)) this.carriedApplications.delete(name);
+    // An application that comes back later starts from nothing, its balances as well.
+    for (const key of this.balances.keys()) if (!names.has(key.slice(key.indexOf('/') + 1))) this.balances.delete(key);
     for (const [name, rules] of this.carriedRules) {
       if (!names.has(name)) {
         this.carriedRules.delete(name);
@@ -84,8 +86,8 @@ export class Book {
 
   private lostOf(worker: number, name: string, app: number, words: Float64Array): { flows: number; connections: number } {
     const at = app * slot.APPLICATION_WORDS;
+    // Kept: with what is struck now, it and the slice come to nothing, and the next death of this worker starts from there.
     const balance = this.balances.get(`${worker}/${name}`) ?? { flows: 0, connections: 0 };
-    this.balances.delete(`${worker}/${name}`);
     return {
       flows: balance.flows + words[at + slot.FLOWS_OPENED]! - words[at + slot.FLOWS_CLOSED]!,
       connections: balance.connections + words[at + slot.CONNECTIONS_OPENED]! - words[at + slot.CONNECTIONS_CLOSED]!,
@@ -113,7 +115,7 @@ export class Book {
       const base = image.applicationRuleBase(app);
       for (let i = 0; i < image.applicationRuleCount(app); i++) {
         const from = image.applicationCount * slot.APPLICATION_WORDS + (base + i) * slot.RULE_WORDS;
-        if (words[from]! + words[from + 1]! + words[from + 2]! > 0)
+        if (words[from]! + words[from + 1]! + words[from + 2]! + words[from + 3]! > 0)
           addInto(wordsOf(rules, image.ruleName(base + i), slot.RULE_WORDS), words, from);
       }
     }
@@ -128,7 +130,8 @@ export class Book {
     const rules = new Map<string, Map<string, Float64Array>>();
     for (const [name, words] of this.carriedApplications) applications.set(name, words.slice());
     for (const [name, carried] of this.carriedRules) rules.set(name, new Map([...carried].map(([rule, words]) => [rule, words.slice()])));
-    for (const epoch of this.epochs)
+    // Newest first: a flow may be opened in one epoch and closed in a later one, and what is closed has to be read before what is opened.
+    for (const epoch of this.epochs.toReversed())
       for (const buffer of epoch.slices) this.sum(epoch.image, new Float64Array(buffer), applications, rules);
     const out: { applications: ApplicationCounters[]; rules: RuleCounters[]; limits: Counters['limits'] } = {
       applications: [],
@@ -143,8 +146,8 @@ export class Book {
         const hits = words[slot.LIMIT_HITS + i]!;
         if (hits > 0) out.limits.push({ application: name, limit, hits });
       });
-      for (const [rule, [allow = 0, deny = 0, wouldDeny = 0]] of rules.get(name) ?? [])
-        out.rules.push({ application: name, rule, allow, deny, wouldDeny });
+      for (const [rule, [allow = 0, deny = 0, wouldDeny = 0, wouldAllow = 0]] of rules.get(name) ?? [])
+        out.rules.push({ application: name, rule, allow, deny, wouldDeny, wouldAllow });
     }
     return out;
   }
@@ -177,8 +180,9 @@ function wordsOf(map: Map<string, Float64Array>, key: string, length: number): F
   return words;
 }
 
+/** From the end: a `closed` stands behind its `opened`, and read first it can never be the larger while a worker goes on counting. */
 function addInto(target: Float64Array, source: Float64Array, at: number): void {
-  for (let i = 0; i < target.length; i++) target[i] = target[i]! + source[at + i]!;
+  for (let i = target.length - 1; i >= 0; i--) target[i] = target[i]! + source[at + i]!;
 }
 
 function applicationCounters(application: string, words: Float64Array): ApplicationCounters {

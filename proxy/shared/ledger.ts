@@ -12,6 +12,7 @@ export const LIMITS = [
   'process-connections',
   'connections',
   'connections-per-source',
+  'source-table',
   'head-size',
   'head-fields',
   'target-size',
@@ -26,6 +27,7 @@ export const LIMITS = [
   'half-closed',
   'detect',
   'retry-budget',
+  'tarpits',
 ] as const;
 export type Limit = (typeof LIMITS)[number];
 const LIMIT_SLOT = new Map<Limit, number>(LIMITS.map((limit, i) => [limit, i]));
@@ -50,10 +52,13 @@ export const APPLICATION_WORDS = LIMIT_HITS + LIMITS.length;
 /** Slots of one rule. */
 export const RULE_ALLOW = 0;
 export const RULE_DENY = 1;
+/** By a shadow rule, or where the application only observes. */
 export const RULE_WOULD_DENY = 2;
-export const RULE_WORDS = 3;
+/** By a shadow rule. */
+export const RULE_WOULD_ALLOW = 3;
+export const RULE_WORDS = 4;
 
-export type RuleVerdict = typeof RULE_ALLOW | typeof RULE_DENY | typeof RULE_WOULD_DENY;
+export type RuleVerdict = typeof RULE_ALLOW | typeof RULE_DENY | typeof RULE_WOULD_DENY | typeof RULE_WOULD_ALLOW;
 
 /** Words that a policy of this many applications and rules takes. */
 export function ledgerWords(applications: number, rules: number): number {

@@ -18,37 +18,62 @@ export function createRing(): SharedArrayBuffer {
   return new SharedArrayBuffer(HEADER_BYTES + RING_BYTES);
 }
 
+/** Records that may wait to be published; a worker that dies takes no more than these with it. */
+const UNPUBLISHED_MAX = 16;
+
 export class RingWriter {
   private readonly header: Int32Array;
   private readonly data: Buffer;
+  private written: number;
+  private read: number;
+  private records: number;
+  private denials: number;
+  private unpublished = 0;
 
+  /** Goes on where an earlier writer of the same ring stopped. */
   constructor(buffer: SharedArrayBuffer) {
     this.header = new Int32Array(buffer, 0, HEADER_BYTES / 4);
     this.data = Buffer.from(buffer, HEADER_BYTES, RING_BYTES);
+    this.written = Atomics.load(this.header, WRITTEN);
+    this.read = Atomics.load(this.header, READ);
+    this.records = this.header[RECORDS]!;
+    this.denials = this.header[DENIALS]!;
   }
 
-  /** hot: appends bytes [0, length), one record. Answers false where there was no room. */
+  /** hot: appends bytes [0, length), one record. Answers false where there was no room. The reader sees it after `publish`, or a few records later. */
   write(bytes: Buffer, length: number, denied: boolean): boolean {
-    const header = this.header;
-    const written = header[WRITTEN]!;
-    const held = (written - Atomics.load(header, READ)) | 0;
-    if (held + length > RING_BYTES) {
-      header[DROPPED] = (header[DROPPED]! + 1) | 0;
-      return false;
+    if (((this.written - this.read) | 0) + length > RING_BYTES) {
+      this.read = Atomics.load(this.header, READ);
+      if (((this.written - this.read) | 0) + length > RING_BYTES) {
+        this.header[DROPPED] = (this.header[DROPPED]! + 1) | 0;
+        return false;
+      }
     }
-    const at = written & MASK;
+    const at = this.written & MASK;
     const first = Math.min(length, RING_BYTES - at);
     bytes.copy(this.data, at, 0, first);
     if (first < length) bytes.copy(this.data, 0, first, length);
-    header[RECORDS] = (header[RECORDS]! + 1) | 0;
-    if (denied) header[DENIALS] = (header[DENIALS]! + 1) | 0;
-    Atomics.store(header, WRITTEN, (written + length) | 0);
+    this.written = (this.written + length) | 0;
+    this.records = (this.records + 1) | 0;
+    if (denied) this.denials = (this.denials + 1) | 0;
+    if (++this.unpublished >= UNPUBLISHED_MAX) this.publish();
     return true;
+  }
+
+  /** Lets the reader see what was written. An atomic store for each record would cost as much as the rest of `write`. */
+  publish(): void {
+    if (this.unpublished === 0) return;
+    this.unpublished = 0;
+    this.header[RECORDS] = this.records;
+    this.header[DENIALS] = this.denials;
+    Atomics.store(this.header, WRITTEN, this.written);
   }
 
   /** More than half full: worth waking the reader for. */
   get pressing(): boolean {
-    return ((this.header[WRITTEN]! - this.header[READ]!) | 0) > RING_BYTES / 2;
+    if (((this.written - this.read) | 0) <= RING_BYTES / 2) return false;
+    this.read = Atomics.load(this.header, READ);
+    return ((this.written - this.read) | 0) > RING_BYTES / 2;
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Counts that must be exact across threads: connections in flight to a server, connections of an application, of a source.
+ * Counts that must be exact across threads: connections in flight to a server, connections of an application.
  * Each worker writes a row of its own, so a worker that dies takes nothing with it that its row does not say; the count is the sum
  * of the column. To keep under a cap, a worker adds first and sums after: two that race may both step back, never both go over.
  */
@@ -46,17 +46,4 @@ export class Slices {
   clear(worker: number): void {
     this.counts.fill(0, worker * this.columns, (worker + 1) * this.columns);
   }
-}
-
-/** Connections by source address. Sources share 64 Ki columns by hash: a cap can strike early for two that collide, never late. */
-export const SOURCE_COLUMNS = 65_536;
-
-/** hot: the column of a source address (and application), by a multiplicative hash of its words. */
-export function sourceColumn(a: number, b: number, c: number, d: number, application: number): number {
-  let h = Math.imul(a ^ 0x9e3779b9, 0x85ebca6b);
-  h = Math.imul(h ^ b ^ (h >>> 15), 0xc2b2ae35);
-  h = Math.imul(h ^ c ^ (h >>> 13), 0x27d4eb2f);
-  h = Math.imul(h ^ d ^ (h >>> 16), 0x165667b1);
-  h = Math.imul(h ^ application ^ (h >>> 14), 0x85ebca6b);
-  return (h ^ (h >>> 16)) & (SOURCE_COLUMNS - 1);
 }

@@ -32,8 +32,12 @@ export class Chunk {
   /** Writes that the kernel has not taken whole; the chunk goes back to its pool only after them. */
   writing = 0;
   private given = false;
-  /** The last view handed to a write: messages of one length are the rule, and a view costs more than a comparison. */
+  /**
+   * The last two views handed to a write: messages of one length are the rule, a chunk serves requests and responses in turn, and a view costs
+   * more than two comparisons.
+   */
   private viewed: Uint8Array | null = null;
+  private viewedBefore: Uint8Array | null = null;
 
   constructor(size: number) {
     // Not from Node's pool: a chunk lives long, and its pages are touched only as far as it is filled.
@@ -43,9 +47,12 @@ export class Chunk {
 
   /** hot: the filled part, from an offset. */
   view(offset: number, end: number): Uint8Array {
-    const last = this.viewed;
     if (offset === 0) {
+      const last = this.viewed;
       if (last !== null && last.length === end) return last;
+      const before = this.viewedBefore;
+      this.viewedBefore = last;
+      if (before !== null && before.length === end) return (this.viewed = before);
       return (this.viewed = this.bytes.subarray(0, end));
     }
     return this.bytes.subarray(offset, end);
@@ -76,8 +83,9 @@ let bulkOut = 0;
 /** Times a connection would have moved to a bulk chunk and could not. */
 export const pressure = { bulkRefused: 0 };
 
-/** hot: a chunk of at least `size` bytes, empty. Larger ones do not exist. */
+/** hot: a chunk of at least `size` bytes, empty. One beyond the large is rare (a bulk read that has to be held), made for once, and not kept. */
 export function takeChunk(size: number): Chunk {
+  if (size > LARGE_BYTES) return new Chunk(size);
   const chunk = size <= SMALL_BYTES ? (small.pop() ?? new Chunk(SMALL_BYTES)) : (large.pop() ?? new Chunk(LARGE_BYTES));
   chunk.length = 0;
   return chunk;

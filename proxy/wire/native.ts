@@ -55,7 +55,9 @@ export interface WriteRequest {
 }
 
 export interface ShutdownRequest {
-  oncomplete: ((status: number) => void) | null;
+  oncomplete: ((this: ShutdownRequest, status: number) => void) | null;
+  /** Ours: told when a shutdown is over. */
+  wire: { shutDone(): void } | null;
 }
 
 export interface ConnectRequest {

@@ -45,10 +45,14 @@ export class Wire {
   ended = false;
   /** We have sent (or queued) our last byte. */
   shut = false;
+  private shutting = false;
+  private resetting = false;
   private reading = false;
   private writes = 0;
   private smallReads = 0;
   private bulk: Chunk | null = null;
+  /** The message that filled the reads is over: no bulk chunk for what comes now. */
+  private settled = false;
 
   constructor(handle: StreamHandle, owner: WireOwner) {
     this.handle = handle;
@@ -118,10 +122,22 @@ export class Wire {
   end(): void {
     if (this.shut || !this.open) return;
     this.shut = true;
+    // A shutdown that waits behind writes would turn a reset into an orderly end of half a stream; so it is asked for after them.
+    if (this.pending === 0) this.shutdown();
+  }
+
+  private shutdown(): void {
     const request: ShutdownRequest = new stream.ShutdownWrap();
+    request.wire = this;
+    request.oncomplete = onshut;
     // A peer that is gone already makes this fail; the read side tells the same.
-    request.oncomplete = ignore;
-    this.handle.shutdown(request);
+    this.shutting = this.handle.shutdown(request) === 0;
+  }
+
+  /** The shutdown is over: a reset that came meanwhile can be one now. */
+  shutDone(): void {
+    this.shutting = false;
+    if (this.resetting) this.resetNow();
   }
 
   /** Closes both ways. Bytes still waiting are lost: wait for `pending` to be 0 first. */
@@ -135,7 +151,26 @@ export class Wire {
   reset(): void {
     if (!this.open) return;
     this.leave();
+    // libuv refuses a reset for as long as a shutdown is under way, which is one turn of the loop.
+    if (this.shutting) {
+      this.resetting = true;
+      // Its buffer may be another connection's by then.
+      this.handle.readStop();
+    } else this.resetNow();
+  }
+
+  private resetNow(): void {
+    this.resetting = false;
     if (this.handle.reset === undefined || this.handle.reset() !== 0) this.handle.close();
+  }
+
+  /**
+   * A message is over. To be called within `wireData` alone. The connection may idle now, or carry someone else's next message, while
+   * parts of this one still wait in its bulk chunk to be written: the chunk is left to them, and reads go to the shared buffer again.
+   */
+  settle(): void {
+    this.settled = true;
+    this.dropBulk();
   }
 
   private leave(): void {
@@ -193,7 +228,10 @@ export class Wire {
     if (!this.open) return;
     if (status !== 0) {
       if (status !== UV_ECANCELED) this.fail(status);
-    } else if (this.pending === 0) this.owner.wireDrained(this);
+    } else if (this.pending === 0) {
+      if (this.shut) this.shutdown();
+      this.owner.wireDrained(this);
+    }
   }
 
   /** hot: one read. Answers the buffer for the next one where it changes. */
@@ -212,8 +250,9 @@ export class Wire {
     }
     const bulk = this.bulk;
     if (bulk === null) {
+      this.settled = false;
       this.owner.wireData(this, shared, count);
-      if (count < BULK_FROM_BYTES || !this.open) return undefined;
+      if (count < BULK_FROM_BYTES || this.settled || !this.open) return undefined;
       const chunk = takeBulk();
       if (chunk === null) return undefined;
       this.smallReads = 0;
@@ -221,6 +260,7 @@ export class Wire {
       return chunk.bytes;
     }
     this.owner.wireData(this, bulk.bytes, count);
+    if (this.bulk !== bulk) return this.open ? shared : undefined;
     if (count >= BULK_UNTIL_BYTES) this.smallReads = 0;
     else if (++this.smallReads >= BULK_UNTIL_READS && bulk.writing === 0 && this.open) {
       this.dropBulk();
@@ -240,4 +280,6 @@ function onwritten(this: WriteRequest, status: number): void {
   this.wire?.written(status);
 }
 
-function ignore(): void {}
+function onshut(this: ShutdownRequest): void {
+  this.wire?.shutDone();
+}

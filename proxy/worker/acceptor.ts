@@ -25,7 +25,7 @@ export class Acceptor implements Accepting {
     this.context = context;
     this.endpoint = endpoint;
     this.trouble = trouble;
-    this.place = { text: endpoint.text, port: endpoint.kind === 'tcp' ? endpoint.port : 0, vip, application };
+    this.place = { text: endpoint.text, port: endpoint.kind === 'tcp' ? endpoint.port : 0, vip, application, record: null };
   }
 
   /** Binds and listens; answers the name of the error, or null. */
@@ -47,7 +47,7 @@ export class Acceptor implements Accepting {
     const { policy } = context;
     const application = policy.plan.applications[place.application];
     if (application === undefined || this.listener === null) {
-      handle.reset?.();
+      if (handle.reset === undefined || handle.reset() !== 0) handle.close();
       return;
     }
     let source = NO_ADDRESS;

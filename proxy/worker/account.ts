@@ -6,6 +6,7 @@ import { protocolNames } from '../../config/protocols.ts';
 import type { FlowRecord } from '../observe/view.ts';
 import * as ledger from '../shared/ledger.ts';
 import type { Context } from './context.ts';
+import type { JournalWriter } from './journal-writer.ts';
 import type { PolicyInForce } from './policy-in-force.ts';
 import type { ListenerPlace } from './session.ts';
 
@@ -37,26 +38,43 @@ export class Party {
     this.source = source;
   }
 
-  /** hot: the part of the record from `application` to the opening quote of the path (or to the null in its place). */
-  lead(application: string, protocols: number, request: RequestText | null): Buffer {
-    const host = request === null ? null : request.hostName;
+  /** hot: writes the part of a record from `application` to `path`, for a flow that is a whole connection. */
+  write(journal: JournalWriter, application: string, protocols: number): void {
+    const { listener } = this;
+    let kept = listener.record;
+    if (kept === null || kept.application !== application || kept.protocols !== protocols) {
+      const text = (value: string | null) => JSON.stringify(value);
+      kept = listener.record = {
+        application,
+        protocols,
+        front: Buffer.from(`","application":${text(application)},"source":"`),
+        back: Buffer.from(
+          `","vip":${text(listener.text)},"protocol":${text(protocolName(protocols))},"method":null,"host":null,"path":null`,
+        ),
+      };
+    }
+    journal.raw(kept.front);
+    journal.plain(this.source);
+    journal.raw(kept.back);
+  }
+
+  /** hot: the part of the record from `application` to the opening quote of the path; a connection has many requests, nearly alike. */
+  lead(application: string, protocols: number, request: RequestText): Buffer {
+    const host = request.hostName;
     if (
       this.ready !== null &&
       this.application === application &&
       this.protocols === protocols &&
       this.host === host &&
-      (request === null || this.isMethod(request))
+      this.isMethod(request)
     )
       return this.ready;
     this.application = application;
     this.protocols = protocols;
     this.host = host;
-    this.method = request === null ? '' : request.bytes.toString('latin1', 0, request.methodEnd);
+    this.method = request.bytes.toString('latin1', 0, request.methodEnd);
     const text = (value: string | null) => JSON.stringify(value);
-    const asked =
-      request === null
-        ? '"method":null,"host":null,"path":null'
-        : `"method":${text(this.method)},"host":${text(request.hostName.toString('latin1'))},"path":"`;
+    const asked = `"method":${text(this.method)},"host":${text(request.hostName.toString('latin1'))},"path":"`;
     this.ready = Buffer.from(
       `","application":${text(application)},"source":${text(this.source)},"vip":${text(this.listener.text)},"protocol":${text(protocolName(protocols))},${asked}`,
     );
@@ -124,10 +142,10 @@ export function closeFlow(
   request: RequestText | null,
   by: EndedBy,
   reason: string,
+  now: number,
 ): void {
   if (!flow.live) return;
   flow.live = false;
-  const now = context.clock.now();
   if (flow.verdict !== -1 && application >= 0) {
     const counters = context.policy.ledger;
     counters.add(application, ledger.FLOWS_CLOSED, 1);
@@ -148,8 +166,10 @@ function writeRecord(
   const journal = context.journal;
   const policy = flow.policy!;
   journal.begin(flow.receipt, flow.startedAt);
-  journal.raw(party.lead(nameOf(policy, flow, party), flow.protocols, request));
-  if (request !== null) {
+  const application = nameOf(policy, flow, party);
+  if (request === null) party.write(journal, application, flow.protocols);
+  else {
+    journal.raw(party.lead(application, flow.protocols, request));
     journal.text(request.bytes, request.pathStart, request.pathEnd);
     journal.quote();
   }

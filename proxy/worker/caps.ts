@@ -4,17 +4,18 @@ import type { SourceWords } from '../balance/pool.ts';
 import type { PlannedApplication, SharedMemory } from '../node/plan.ts';
 import { APPLICATIONS_MAX, PROCESS_COLUMN } from '../node/plan.ts';
 import type { Limit } from '../shared/ledger.ts';
-import { Slices, SOURCE_COLUMNS, sourceColumn } from '../shared/slices.ts';
+import { Slices } from '../shared/slices.ts';
+import { CLAIMED, NO_ROOM, SourceTable } from '../shared/sources.ts';
 
 export class ConnectionCaps {
   private readonly worker: number;
   private readonly connections: Slices;
-  private readonly sources: Slices;
+  private readonly sources: SourceTable;
 
   constructor(worker: number, shared: SharedMemory) {
     this.worker = worker;
     this.connections = new Slices(shared.workers, APPLICATIONS_MAX + 1, shared.connections);
-    this.sources = new Slices(shared.workers, SOURCE_COLUMNS, shared.sources);
+    this.sources = new SourceTable(shared.workers, shared.sources);
   }
 
   /** hot: claims a place for one connection; answers the limit that refused it, or null. `release` must follow a null once. */
@@ -25,15 +26,13 @@ export class ConnectionCaps {
       connections.add(worker, PROCESS_COLUMN, -1);
       return 'connections';
     }
-    const perSource = application.limits.connectionsPerSource;
-    const column = sourceColumn(source[0], source[1], source[2], source[3], application.column);
-    if (perSource === null) this.sources.add(worker, column, 1);
-    else if (!this.sources.claim(worker, column, perSource)) {
-      connections.add(worker, application.column, -1);
-      connections.add(worker, PROCESS_COLUMN, -1);
-      return 'connections-per-source';
-    }
-    return null;
+    // Counted without a cap as well: one that comes with the next swap speaks of what is open then.
+    const perSource = application.limits.connectionsPerSource ?? Number.POSITIVE_INFINITY;
+    const outcome = this.sources.claim(worker, source[0], source[1], source[2], source[3], application.column, perSource);
+    if (outcome === CLAIMED || perSource === Number.POSITIVE_INFINITY) return null;
+    connections.add(worker, application.column, -1);
+    connections.add(worker, PROCESS_COLUMN, -1);
+    return outcome === NO_ROOM ? 'source-table' : 'connections-per-source';
   }
 
   /** hot */
@@ -41,6 +40,6 @@ export class ConnectionCaps {
     const { worker, connections } = this;
     connections.add(worker, PROCESS_COLUMN, -1);
     connections.add(worker, applicationColumn, -1);
-    this.sources.add(worker, sourceColumn(source[0], source[1], source[2], source[3], applicationColumn), -1);
+    this.sources.release(worker, source[0], source[1], source[2], source[3], applicationColumn);
   }
 }

@@ -18,8 +18,9 @@ export class JournalWriter {
   private at = 0;
   private readonly start: Buffer;
   readonly prefix: string;
-  private second = -1;
-  private readonly secondText = Buffer.allocUnsafeSlow(19);
+  /** The last moment written, in whole milliseconds, and its text. */
+  private moment = -1;
+  private readonly momentText = Buffer.alloc(24);
   private pressed = 0;
 
   constructor(ring: SharedArrayBuffer, prefix: string, clock: Clock, pressing: () => void) {
@@ -44,7 +45,8 @@ export class JournalWriter {
 
   /** hot: bytes that are JSON already, or a part of it. */
   raw(bytes: Buffer): void {
-    this.at += bytes.copy(this.line, this.at);
+    this.line.set(bytes, this.at);
+    this.at += bytes.length;
   }
 
   /** hot: `bytes[start, end)` from the network as the inside of a JSON string, each byte one character (ISO 8859-1). */
@@ -69,6 +71,11 @@ export class JournalWriter {
       if (at > LINE_BYTES_MAX - 1_024) break;
     }
     this.at = at;
+  }
+
+  /** hot: text of ours, an address, that needs no escape. */
+  plain(text: string): void {
+    this.at += this.line.write(text, this.at, 'latin1');
   }
 
   /** hot: ends a text. */
@@ -98,6 +105,11 @@ export class JournalWriter {
     this.three(micros - whole * 1000);
   }
 
+  /** Lets the main thread see what was written. */
+  publish(): void {
+    this.ring.publish();
+  }
+
   /** hot: ends the record and sends it off. */
   end(denied: boolean): void {
     this.line[this.at++] = 0x7d;
@@ -118,15 +130,12 @@ export class JournalWriter {
   }
 
   private time(epochMs: number): void {
-    const second = Math.floor(epochMs / 1000);
-    if (second !== this.second) {
-      this.second = second;
-      this.secondText.write(new Date(second * 1000).toISOString().slice(0, 19), 'latin1');
+    const moment = Math.floor(epochMs);
+    if (moment !== this.moment) {
+      this.moment = moment;
+      this.momentText.write(new Date(moment).toISOString(), 'latin1');
     }
-    this.raw(this.secondText);
-    this.line[this.at++] = 46;
-    this.three(Math.floor(epochMs - second * 1000));
-    this.line[this.at++] = 0x5a;
+    this.raw(this.momentText);
   }
 
   private three(value: number): void {

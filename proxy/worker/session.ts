@@ -23,4 +23,6 @@ export interface ListenerPlace {
   readonly port: number;
   vip: number;
   application: number;
+  /** The parts of a flow's record that the VIP alone decides, as last written. */
+  record: { readonly application: string; readonly protocols: number; readonly front: Buffer; readonly back: Buffer } | null;
 }

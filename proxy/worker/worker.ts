@@ -4,7 +4,7 @@
 import { getSystemErrorName } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Upstreams } from '../http/upstreams.ts';
-import type { FromWorker, Plan, ToWorker, WorkerStart } from '../node/plan.ts';
+import type { FromWorker, Plan, PlannedApplication, ToWorker, WorkerStart } from '../node/plan.ts';
 import type { FlowRecord } from '../observe/view.ts';
 import { ServerTable } from '../shared/servers.ts';
 import { checkNative } from '../wire/native.ts';
@@ -21,7 +21,7 @@ const port = parentPort!;
 const start = workerData as WorkerStart;
 checkNative();
 
-const clock = { now: () => performance.now(), coarse: performance.now(), epoch: performance.timeOrigin };
+const clock = { now: performance.now.bind(performance), coarse: performance.now(), epoch: performance.timeOrigin };
 const wheel = new Wheel(clock.coarse);
 const servers = new ServerTable(start.shared.workers, start.shared.servers);
 
@@ -59,6 +59,7 @@ function acceptTrouble(errno: number): void {
 setInterval(() => {
   clock.coarse = performance.now();
   wheel.turn(clock.coarse);
+  context.journal.publish();
   if (context.draining && context.sessions.size === 0) announceIdle();
 }, TICK_MS);
 
@@ -72,48 +73,67 @@ function announceIdle(): void {
 async function swap(plan: Plan): Promise<void> {
   clock.coarse = performance.now();
   const before = context.policy as PolicyInForce | undefined;
+  const { opened, failures } = openVips(plan, before);
+  if (failures.length > 0 && before !== undefined) {
+    // Whole or not at all: nothing has changed yet, and the main thread takes the plan back everywhere.
+    for (const acceptor of opened.values()) acceptor.close();
+    send({ type: 'swapped', generation: plan.generation, cut: 0, kept: context.sessions.size, failures });
+    return;
+  }
   const policy = new PolicyInForce(plan, servers, context.random);
-  const failures = listenOn(plan, before);
+  settleVips(plan, before, opened, failures);
   context.policy = policy;
   context.upstreams.closeIdle(new Set(plan.pools.flatMap((pool) => pool.servers.map((server) => server.row))));
   const { cut, kept } = before === undefined ? { cut: 0, kept: 0 } : await redecideAll(context.sessions);
   send({ type: 'swapped', generation: plan.generation, cut, kept, failures });
 }
 
-/** Gives every VIP of the plan an acceptor: the one that it has, where it stays with its application, or a new one. */
-function listenOn(plan: Plan, before: PolicyInForce | undefined): { endpoint: string; code: string }[] {
-  const failures: { endpoint: string; code: string }[] = [];
-  plan.vips.forEach((vip, index) => {
+type Failures = { endpoint: string; code: string }[];
+
+/** Whether the VIP stays with the acceptor that it has: another application, or another mode, begins with an acceptor of its own. */
+function staysWith(existing: Acceptor, application: PlannedApplication, before: PolicyInForce | undefined): boolean {
+  const was = before?.plan.applications[existing.place.application];
+  return was !== undefined && was.name === application.name && was.mode === application.mode;
+}
+
+/** Opens what is new, beside what there is. A unix socket that changes hands can be bound only once the old one is closed. */
+function openVips(plan: Plan, before: PolicyInForce | undefined): { opened: Map<string, Acceptor>; failures: Failures } {
+  const opened = new Map<string, Acceptor>();
+  const failures: Failures = [];
+  plan.vips.forEach(({ endpoint, application }, index) => {
     // A unix socket can be bound once: the first worker has them all.
-    if (vip.endpoint.kind === 'unix' && context.worker !== 0) return;
-    const existing = acceptors.get(vip.endpoint.text);
-    if (existing !== undefined) {
-      const { place } = existing;
-      const wasOf = place.application < 0 ? '' : before!.plan.applications[place.application]?.name;
-      const isOf = plan.applications[vip.application]!;
-      const modeWas = place.application < 0 ? '' : before!.plan.applications[place.application]?.mode;
-      if (wasOf === isOf.name && modeWas === isOf.mode) {
-        place.vip = index;
-        place.application = vip.application;
-        return;
-      }
-      // Another application has the VIP now: the flows that came by it for the first one end with it.
-      existing.close();
-      orphan(existing, plan, before);
-    }
-    const acceptor = new Acceptor(context, vip.endpoint, index, vip.application, acceptTrouble);
+    if (endpoint.kind === 'unix' && context.worker !== 0) return;
+    const existing = acceptors.get(endpoint.text);
+    if (existing !== undefined && (endpoint.kind === 'unix' || staysWith(existing, plan.applications[application]!, before))) return;
+    const acceptor = new Acceptor(context, endpoint, index, application, acceptTrouble);
     const code = acceptor.open();
-    if (code !== null) failures.push({ endpoint: vip.endpoint.text, code });
-    else acceptors.set(vip.endpoint.text, acceptor);
+    if (code === null) opened.set(endpoint.text, acceptor);
+    else failures.push({ endpoint: endpoint.text, code });
   });
-  const wanted = new Set(plan.vips.map((vip) => vip.endpoint.text));
-  for (const [text, acceptor] of acceptors) {
-    if (wanted.has(text)) continue;
-    acceptor.close();
+  return { opened, failures };
+}
+
+/** Gives every VIP of the plan its acceptor, and closes the others. */
+function settleVips(plan: Plan, before: PolicyInForce | undefined, opened: Map<string, Acceptor>, failures: Failures): void {
+  const wanted = new Map(plan.vips.map((vip, index) => [vip.endpoint.text, { ...vip, index }]));
+  for (const [text, existing] of acceptors) {
+    const vip = wanted.get(text);
+    if (vip !== undefined && staysWith(existing, plan.applications[vip.application]!, before)) {
+      existing.place.vip = vip.index;
+      existing.place.application = vip.application;
+      continue;
+    }
+    // The flows that came by it end with it, also where another application has the VIP now.
+    existing.close();
     acceptors.delete(text);
-    orphan(acceptor, plan, before);
+    orphan(existing, plan, before);
+    if (vip === undefined || opened.has(text)) continue;
+    const acceptor = new Acceptor(context, vip.endpoint, vip.index, vip.application, acceptTrouble);
+    const code = acceptor.open();
+    if (code === null) opened.set(text, acceptor);
+    else failures.push({ endpoint: text, code });
   }
-  return failures;
+  for (const [text, acceptor] of opened) acceptors.set(text, acceptor);
 }
 
 /** The VIP is gone from under its flows; their application, where it still exists, closes their accounts. */
@@ -157,6 +177,7 @@ function stop(): void {
   for (const acceptor of acceptors.values()) acceptor.close();
   const walk = context.sessions.walk();
   for (let session = walk.step(); session !== null; session = walk.step()) session.abort('node stopped');
+  context.journal.publish();
   port.close();
   // One turn of the loop, so that resets leave before the thread does.
   setImmediate(() => process.exit(0));
@@ -174,6 +195,8 @@ port.on('message', (message: ToWorker) => {
       stop();
       break;
     case 'flows':
+      // Who asks for flows may ask for those that have just ended as well.
+      context.journal.publish();
       send({ type: 'flows', id: message.id, flows: flows(message.limit, message.receipt) });
       break;
     default:

@@ -1,6 +1,6 @@
 /** A `NodeView` that tests fill as they like: nothing runs behind it. */
 import { parseAddress } from '../../config/address.ts';
-import type { Application, Document, Endpoint, Pool, Rule } from '../../config/document.ts';
+import { type Application, type Document, type Endpoint, PLAIN_RULE, type Pool, type Rule } from '../../config/document.ts';
 import {
   type ApplicationCounters,
   type Counters,
@@ -20,7 +20,7 @@ export function tcp(host: string, port: number): Endpoint {
 }
 
 export function rule(name: string, action: Rule['action']): Rule {
-  return { name, action, from: [], except: [], ports: null, protocols: null, http: null, place: PLACE };
+  return { name, action, from: [], except: [], ...PLAIN_RULE, place: PLACE };
 }
 
 export function application(name: string, more: Partial<Application> = {}): Application {
@@ -64,6 +64,9 @@ export function documentOf(more: Partial<Document> = {}): Document {
     journal: { sizeBytes: 1, segmentBytes: 1 },
     log: { level: 'info' as const },
     connections: 1,
+    geo: { country: null, asn: null },
+    resolvers: [],
+    adminTokens: [],
   };
   const networks = { inbound: [], outbound: [], cluster: [] };
   return {
@@ -103,7 +106,7 @@ export function applicationCounters(name: string, more: Partial<ApplicationCount
 }
 
 export function ruleCounters(application: string, name: string, more: Partial<RuleCounters> = {}): RuleCounters {
-  return { application, rule: name, allow: 0, deny: 0, wouldDeny: 0, ...more };
+  return { application, rule: name, allow: 0, deny: 0, wouldDeny: 0, wouldAllow: 0, ...more };
 }
 
 export function countersOf(more: Partial<Counters> = {}): Counters {

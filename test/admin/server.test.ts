@@ -143,7 +143,7 @@ describe('admin endpoint', () => {
   it.each([
     ['PUT', '/api/v1/policy', 403, undefined, 'no-token'],
     ['PUT', '/api/v1/policy?dry-run=1', 403, undefined, 'no-token'],
-    ['POST', '/api/v1/policy', 405, 'GET, HEAD', 'method-not-allowed'],
+    ['POST', '/api/v1/policy', 405, 'GET, HEAD, PUT', 'method-not-allowed'],
     ['DELETE', '/api/v1/flows/l1', 405, 'GET, HEAD', 'method-not-allowed'],
     ['OPTIONS', '/', 405, 'GET, HEAD', 'method-not-allowed'],
   ])('%s %s answers %i and reads no body', async (method, path, status, allow, code) => {

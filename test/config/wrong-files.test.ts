@@ -101,9 +101,18 @@ const CASES: Record<string, Wrong[]> = {
   ],
   segments: [
     { text: `${POOL}segments:\n  §office: { except: [10.0.0.1] }\n`, code: 'missing-key', says: /Add addresses:, pool: or segments:/ },
-    { text: segment('{ addresses: [], §countries: [DE] }'), code: 'unsupported', says: /not supported yet/ },
-    { text: segment('{ §asns: [3320] }'), code: 'unsupported', says: /not supported yet/ },
-    { text: segment('{ §dns: [a.b] }'), code: 'unsupported', says: /not supported yet/ },
+    { text: segment('{ addresses: [], §countries: [DE] }'), code: 'missing-database', says: /process.geo.country/ },
+    { text: segment('{ §asns: [3320] }'), code: 'missing-database', says: /process.geo.asn/ },
+    { text: segment('{ addresses: [], countries: [§de] }'), code: 'wrong-value', says: /upper-case/, suggestion: 'DE' },
+    { text: segment('{ countries: [§no] }'), code: 'wrong-value', says: /ISO 3166-1/, suggestion: 'NO' },
+    { text: segment('{ asns: [§AS3320] }'), code: 'wrong-type', says: /a whole number from 1/ },
+    { text: segment('{ dns: [§partner.example.com:443] }'), code: 'wrong-value', says: /without scheme, port/ },
+    { text: segment('{ dns: [§10.0.0.1] }'), code: 'wrong-value', says: /host name/ },
+    {
+      text: 'version: 1\npools: { p: { servers: [127.0.0.1:9001] } }\nsegments:\n  §office: { unknown: deny }\n',
+      code: 'missing-key',
+      says: /who belongs/,
+    },
     { text: segment('{ §identities: [x] }'), code: 'unsupported', says: /not supported yet/ },
     { text: segment('{ pool: §q }'), code: 'dangling-name', says: /Add it under pools/ },
     { text: segment('{ segments: [§p] }'), code: 'dangling-name', says: /There is a pool of that name/ },
@@ -216,7 +225,22 @@ const CASES: Record<string, Wrong[]> = {
     { text: rule('http: { paths: [§/a/../b] }', 'http'), code: 'wrong-value', says: /would never match/ },
     { text: rule('ports: [§70000]'), code: 'out-of-range', says: /1 to 65535/ },
     { text: rule('ports: [80, §81-99]'), code: 'port-never-matches', says: /no VIP with a port from 81 to 99/, severity: 'warning' },
-    ...['identities', 'postgres', 'schedule', 'until', 'limits', 'shadow', 'log', 'deny-with', 'on-revoke'].map((key) => ({
+    { text: rule('§limits: { flows: 10 }'), code: 'unsupported', says: /not supported yet/ },
+    { text: rule('until: §2026-12-31'), code: 'wrong-value', says: /a moment such as/, suggestion: '2026-12-31T00:00:00Z' },
+    { text: rule('until: §2026-12-31T00:00:00'), code: 'wrong-value', says: /"Z" or an offset/, suggestion: '2026-12-31T00:00:00Z' },
+    { text: rule('until: §2026-02-30T00:00:00Z'), code: 'wrong-value', says: /a moment such as/ },
+    { text: rule('schedule: { days: [§monday] }'), code: 'wrong-value', says: /one of mon/, suggestion: 'mon' },
+    { text: rule('schedule: { hours: §8:00-18:00 }'), code: 'wrong-value', says: /two digits/ },
+    { text: rule('schedule: { hours: §08:00-08:00 }'), code: 'wrong-value', says: /leave hours: out/ },
+    { text: rule('schedule: { time-zone: §Europe/Berlim }'), code: 'wrong-value', says: /Europe\/Berlin/ },
+    { text: rule('schedule: { time-zone: §CET }'), code: 'wrong-value', says: /Europe\/Berlin/ },
+    { text: rule('shadow: §yes'), code: 'wrong-type', says: /true or false/ },
+    { text: rule('deny-with: §drop'), code: 'wrong-value', says: /one of reset, close, reply, tarpit/ },
+    { text: rule('§deny-with: reset'), code: 'mode-mismatch', says: /denies nobody/ },
+    { text: rule('http: { headers: { host: §x } }', 'http'), code: 'wrong-value', says: /matched by hosts/ },
+    { text: rule('http: { headers: { x-forwarded-for: §x } }', 'http'), code: 'wrong-value', says: /never reaches a server/ },
+    { text: rule('http: { headers: { x-team: §a*b } }', 'http'), code: 'wrong-value', says: /a beginning such as/ },
+    ...['identities', 'postgres', 'on-revoke'].map((key) => ({
       text: rule(`§${key}: x`),
       code: 'unsupported',
       says: /not supported yet/,
@@ -318,7 +342,7 @@ describe('many problems', () => {
   it('are printed in one line, whatever the file holds', () => {
     const [problem] = problemsOf(`version: 1\n"x\\n\\u202e\\e[31m~/": 1\n`);
     expect(formatProblem(problem!)).toBe(
-      'test.yaml:2:1: error[unknown-key]: The key "x\\n\\u202e\\u001b[31m~/" is not known here. Correct or remove it. Known here: version, process, networks, segments, pools, applications, guardrails, baseline, tests. (at /x\\u000a\\u202e\\u001b[31m~0~1)',
+      'test.yaml:2:1: error[unknown-key]: The key "x\\n\\u202e\\u001b[31m~/" is not known here. Correct or remove it. Known here: version, process, networks, segments, pools, applications, guardrails, baseline, silence, tests. (at /x\\u000a\\u202e\\u001b[31m~0~1)',
     );
     const [near] = problemsOf('version: 1\nproces: {}\n');
     expect(formatProblem(near!)).toMatch(/^test\.yaml:2:1: error\[unknown-key\]: .* \(at \/proces\); did you mean "process"\?$/);

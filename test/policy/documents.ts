@@ -3,12 +3,14 @@ import { formatHostPort, parseAddress, parsePrefix } from '../../config/address.
 import type {
   Action,
   Application,
+  DenyWith,
   Document,
   Endpoint,
   FlowQuestion,
   HttpMatch,
   Pool,
   Rule,
+  Schedule,
   Segment,
   SourceTerm,
 } from '../../config/document.ts';
@@ -24,6 +26,11 @@ export interface RuleWords {
   ports?: [number, number][];
   protocols?: string[];
   http?: Partial<HttpMatch>;
+  until?: number;
+  schedule?: Schedule;
+  shadow?: boolean;
+  log?: boolean;
+  denyWith?: DenyWith;
   action: Action;
 }
 
@@ -35,7 +42,19 @@ export interface ApplicationWords {
 }
 
 export interface DocumentWords {
-  segments?: Record<string, { addresses?: string[]; pools?: string[]; segments?: string[]; except?: string[] }>;
+  segments?: Record<
+    string,
+    {
+      addresses?: string[];
+      pools?: string[];
+      segments?: string[];
+      countries?: string[];
+      asns?: number[];
+      dns?: string[];
+      unknown?: 'deny' | 'ignore';
+      except?: string[];
+    }
+  >;
   pools?: Record<string, string[]>;
   cluster?: string[];
   applications?: Record<string, ApplicationWords>;
@@ -61,7 +80,13 @@ export function documentOf(words: DocumentWords): Document {
     except: (rule.except ?? []).map(termOf),
     ports: rule.ports ?? null,
     protocols: rule.protocols === undefined ? null : protocolsOf(rule.protocols),
-    http: rule.http === undefined ? null : { methods: null, hosts: null, paths: null, ...rule.http },
+    http: rule.http === undefined ? null : { methods: null, hosts: null, paths: null, headers: null, ...rule.http },
+    until: rule.until ?? null,
+    schedule: rule.schedule ?? null,
+    shadow: rule.shadow ?? false,
+    log: rule.log ?? false,
+    denyWith: rule.denyWith ?? null,
+    limits: null,
     place: place(),
   });
   return {
@@ -74,6 +99,9 @@ export function documentOf(words: DocumentWords): Document {
       journal: { sizeBytes: 0, segmentBytes: 0 },
       log: { level: 'silent' },
       connections: 1000,
+      geo: { country: null, asn: null },
+      resolvers: [],
+      adminTokens: [],
     },
     networks: { inbound: [], outbound: [], cluster: (words.cluster ?? []).map(prefixOf) },
     segments: Object.entries(segments).map(
@@ -82,6 +110,10 @@ export function documentOf(words: DocumentWords): Document {
         addresses: (segment.addresses ?? []).map(prefixOf),
         pools: segment.pools ?? [],
         segments: segment.segments ?? [],
+        countries: segment.countries ?? [],
+        asns: segment.asns ?? [],
+        dns: segment.dns ?? [],
+        unknown: segment.unknown ?? 'deny',
         except: (segment.except ?? []).map(termOf),
         place: place(),
       }),
@@ -120,7 +152,7 @@ export function documentOf(words: DocumentWords): Document {
 export function question(
   from: string,
   to: string,
-  more: { protocol?: string; method?: string; host?: string; path?: string } = {},
+  more: { protocol?: string; method?: string; host?: string; path?: string; headers?: [string, string][]; at?: number } = {},
 ): FlowQuestion {
   return {
     from: parseAddress(from)!,
@@ -129,6 +161,8 @@ export function question(
     method: more.method ?? null,
     host: more.host ?? null,
     path: more.path ?? null,
+    headers: more.headers ?? [],
+    at: more.at ?? null,
   };
 }
 

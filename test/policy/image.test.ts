@@ -81,7 +81,7 @@ describe('an image', () => {
 
 it('takes a pool’s members as they have become', () => {
   const document = documentOf({ pools: { web: ['10.1.1.1:80'] }, applications: { a: { rules: [{ from: ['web'], action: 'allow' }] } } });
-  const moved = compile(document, new Map([['web', [{ family: 4, words: [0, 0, 0xffff, 7] }]]]));
+  const moved = compile(document, { membership: new Map([['web', [{ family: 4, words: [0, 0, 0xffff, 7] }]]]) });
   expect([compile(document).atomCount, moved.atomCount]).toEqual([2, 2]);
   expect(decide(moved, 0, 1, 0, null) & 3).toBe(1);
 });

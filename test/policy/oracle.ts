@@ -13,50 +13,124 @@ export interface OracleFlow {
   readonly port: number | null;
   readonly protocols: number;
   readonly request: { method: string; host: string; path: string };
+  readonly headers?: readonly (readonly [string, string])[];
 }
 
-/** The verdict and the rule's name with its tier. */
-export function oracle(document: Document, application: Application, flow: OracleFlow): string {
-  const inSource = memberships(document, flow.source);
-  if (flow.source !== null && document.networks.cluster.some((prefix) => contains(prefix, flow.source!))) return 'allow cluster/cluster';
+/** Prefixes by country; one that is missing is not known. */
+export type Countries = ReadonlyMap<string, readonly Prefix[]>;
+
+export interface OracleAnswer {
+  /** The verdict and the rule's name with its tier. */
+  readonly verdict: string;
+  /** Shadow rules that were met and matched, in the order of tiers. */
+  readonly shadows: readonly string[];
+}
+
+export function oracle(
+  document: Document,
+  application: Application,
+  flow: OracleFlow,
+  now: number | null = null,
+  countries: Countries = new Map(),
+): string {
+  return oracleAnswer(document, application, flow, now, countries).verdict;
+}
+
+export function oracleAnswer(
+  document: Document,
+  application: Application,
+  flow: OracleFlow,
+  now: number | null,
+  countries: Countries = new Map(),
+): OracleAnswer {
+  const inSource = memberships(document, flow.source, countries);
+  if (flow.source !== null && document.networks.cluster.some((prefix) => contains(prefix, flow.source!)))
+    return { verdict: 'allow cluster/cluster', shadows: [] };
   const matches = (rule: Rule) => {
-    if (!rule.from.some(inSource) || rule.except.some(inSource)) return false;
+    if (!holdsNow(rule, now)) return false;
+    // Who denies speaks of all who may be meant, who allows of those who are; with exceptions it is the other way round.
+    const [wide, narrow] = rule.action === 'deny' ? [true, false] : [false, true];
+    if (!rule.from.some((term) => inSource(term, wide)) || rule.except.some((term) => inSource(term, narrow))) return false;
     if (rule.ports !== null && !rule.ports.some(([a, b]) => flow.port !== null && flow.port >= a && flow.port <= b)) return false;
     if (rule.protocols !== null && (rule.protocols & flow.protocols) === 0) return false;
-    return rule.http === null || (application.mode === 'http' && matchesHttp(rule.http, flow.request));
+    return rule.http === null || (application.mode === 'http' && matchesHttp(rule, rule.http, flow));
   };
-  const guardrail = document.guardrails.find(matches);
-  if (guardrail !== undefined && guardrail.action !== 'pass') return `${guardrail.action} guardrail/${guardrail.name}`;
-  const own = application.rules.find(matches);
-  if (own !== undefined) return `${own.action} application/${own.name}`;
-  const base = document.baseline.find(matches);
-  return base === undefined ? 'deny default/default' : `${base.action} baseline/${base.name}`;
+  const shadows: string[] = [];
+  for (const [tier, rules] of [
+    ['guardrail', document.guardrails],
+    ['application', application.rules],
+    ['baseline', document.baseline],
+  ] as const) {
+    for (const rule of rules) {
+      if (!matches(rule)) continue;
+      if (rule.shadow) {
+        shadows.push(`${tier}/${rule.name}`);
+        continue;
+      }
+      if (rule.action === 'pass') break;
+      return { verdict: `${rule.action} ${tier}/${rule.name}`, shadows };
+    }
+  }
+  return { verdict: 'deny default/default', shadows };
 }
 
-function memberships(document: Document, source: string | null): (term: SourceTerm) => boolean {
+const clocks = new Map<string, string>();
+
+function clock(timeZone: string, options: Intl.DateTimeFormatOptions, moment: number): string {
+  const key = `${timeZone} ${moment} ${JSON.stringify(options)}`;
+  let text = clocks.get(key);
+  if (text === undefined) {
+    text = new Intl.DateTimeFormat('en-GB', { timeZone, ...options }).format(moment);
+    clocks.set(key, text);
+  }
+  return text;
+}
+
+/** By the day and the minute that Intl writes for the zone. */
+function holdsNow({ until, schedule }: Rule, now: number | null): boolean {
+  if (now === null) return true;
+  if (until !== null && until <= now) return false;
+  if (schedule === null) return true;
+  const shown = (moment: number, options: Intl.DateTimeFormatOptions) => clock(schedule.timeZone, options, moment);
+  const [hour, minute] = shown(now, { hour: '2-digit', minute: '2-digit' }).split(':').map(Number) as [number, number];
+  const day = (moment: number) => shown(moment, { weekday: 'short' }).toLowerCase() as (typeof schedule.days)[number];
+  const time = hour * 60 + minute;
+  return schedule.hours.some(([from, to]) => {
+    if (from < to) return schedule.days.includes(day(now)) && from <= time && time < to;
+    return time >= from ? schedule.days.includes(day(now)) : time < to && schedule.days.includes(day(now - 86_400_000));
+  });
+}
+
+/** Whether a source is meant by a term: surely, or (`maybe`) as far as what is not known may tell. */
+function memberships(document: Document, source: string | null, countries: Countries): (term: SourceTerm, maybe: boolean) => boolean {
   const known = new Map<string, boolean>();
   const inPool = (name: string) =>
     source !== null &&
     document.pools
       .find((pool) => pool.name === name)!
       .servers.some(({ endpoint }) => endpoint.kind === 'tcp' && sameAddress(endpoint.text, source));
-  const inSegment = (name: string): boolean => {
-    let answer = known.get(name);
+  const inSegment = (name: string, maybe: boolean): boolean => {
+    let answer = known.get(`${name} ${maybe}`);
     if (answer === undefined) {
       const segment = document.segments.find((candidate) => candidate.name === name)!;
       const added =
         (source !== null && segment.addresses.some((prefix) => contains(prefix, source))) ||
         segment.pools.some(inPool) ||
-        segment.segments.some(inSegment);
-      answer = added && !segment.except.some(inTerm);
-      known.set(name, answer);
+        segment.segments.some((other) => inSegment(other, maybe)) ||
+        segment.countries.some((country) => {
+          const prefixes = countries.get(country);
+          if (prefixes === undefined) return maybe && segment.unknown === 'deny';
+          return source !== null && prefixes.some((prefix) => contains(prefix, source));
+        });
+      answer = added && !segment.except.some((term) => inTerm(term, !maybe));
+      known.set(`${name} ${maybe}`, answer);
     }
     return answer;
   };
-  const inTerm = (term: SourceTerm): boolean => {
+  const inTerm = (term: SourceTerm, maybe: boolean): boolean => {
     if (term.kind === 'any') return true;
     if (term.kind === 'prefix') return source !== null && contains(term.prefix, source);
-    return term.kind === 'pool' ? inPool(term.name) : inSegment(term.name);
+    return term.kind === 'pool' ? inPool(term.name) : inSegment(term.name, maybe);
   };
   return inTerm;
 }
@@ -93,7 +167,14 @@ function sameAddress(endpoint: string, source: string): boolean {
   return ipaddr.process(host).toNormalizedString() === process(source).toNormalizedString();
 }
 
-function matchesHttp(http: HttpMatch, { method, host, path }: OracleFlow['request']): boolean {
+function matchesHttp(rule: Rule, http: HttpMatch, { request: { method, host, path }, headers = [] }: OracleFlow): boolean {
+  for (const { name, values } of http.headers ?? []) {
+    const lines = headers.filter(([other]) => other === name);
+    const right = lines.filter(([, line]) =>
+      values.some((value) => (value.endsWith('*') ? line.startsWith(value.slice(0, -1)) : line === value)),
+    );
+    if (right.length === 0 || (rule.action !== 'deny' && right.length < lines.length)) return false;
+  }
   if (http.methods !== null && !http.methods.includes(method)) return false;
   if (http.hosts !== null && !http.hosts.some((pattern) => globOf(pattern).test(host))) return false;
   return (

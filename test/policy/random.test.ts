@@ -7,8 +7,9 @@ import { compile } from '../../policy/compile.ts';
 import { ALLOW, DENY, decide, kindOf, NEED_PROTOCOL, NEED_REQUEST, possibleProtocols, ruleOf } from '../../policy/decide.ts';
 import type { Image } from '../../policy/image.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
-import { oracle } from './oracle.ts';
-import { edgeSources, HOSTS, METHODS, PATHS, type Random, randomDocument, randomFrom } from './randomDocument.ts';
+import { shadowRules } from '../../policy/shadow.ts';
+import { oracle, oracleAnswer } from './oracle.ts';
+import { edgeSources, HEADERS, HOSTS, KNOWLEDGE, METHODS, NOW, PATHS, type Random, randomDocument, randomFrom } from './randomDocument.ts';
 
 const DECISIONS = Number(process.env.BULKHEAD_DECISIONS ?? 1_000_000);
 const SEED = Number(process.env.BULKHEAD_SEED ?? Date.now() % 2 ** 31);
@@ -22,6 +23,11 @@ function randomProtocols(random: Random): number {
 
 function randomRequest(random: Random) {
   return { method: METHODS[random(METHODS.length)]!, host: HOSTS[random(HOSTS.length)]!, path: PATHS[random(PATHS.length)]! };
+}
+
+/** As the proxy hands fields on. */
+function lookup(headers: (typeof HEADERS)[number]) {
+  return { fieldLines: (name: string) => headers.filter(([other]) => other === name).map(([, value]) => value) };
 }
 
 function atomAt(image: Image, source: string | null): number {
@@ -38,41 +44,62 @@ function vipsOf(document: Document): { application: Application; text: string; p
 it(`decides ${DECISIONS} random flows as rules walked one by one do (seed ${SEED})`, { timeout: 600_000 }, () => {
   const random = randomFrom(SEED);
   let decided = 0;
+  let shadowed = 0;
   const seen = new Map<string, number>();
   for (let number = 0; decided < DECISIONS; number++) {
     const document = randomDocument(random);
-    const image = compile(document);
+    const now = random(4) === 0 ? null : NOW;
+    const image = compile(document, { now: now ?? undefined, knowledge: KNOWLEDGE });
     const sources = edgeSources(document, random).map((source) => ({ source, atom: atomAt(image, source) }));
     const vips = vipsOf(document);
     for (let i = 0; i < DECISIONS_PER_DOCUMENT; i++, decided++) {
       const { source, atom } = sources[random(sources.length)]!;
       const { application, text, port } = vips[random(vips.length)]!;
-      const flow = { source, port, protocols: randomProtocols(random), request: randomRequest(random) };
-      const decision = decide(image, image.vipIndex(text), atom, flow.protocols, flow.request);
+      const flow = {
+        source,
+        port,
+        protocols: randomProtocols(random),
+        request: randomRequest(random),
+        headers: HEADERS[random(HEADERS.length)]!,
+      };
+      const request = { ...flow.request, headers: lookup(flow.headers) };
+      const decision = decide(image, image.vipIndex(text), atom, flow.protocols, request);
       const rule = ruleOf(decision);
       const answer = `${kindOf(decision) === ALLOW ? 'allow' : 'deny'} ${image.ruleTier(rule)}/${image.ruleName(rule)}`;
-      const expected = oracle(document, application, flow);
+      const { verdict: expected, shadows } = oracleAnswer(document, application, flow, now, KNOWLEDGE.countries);
+      const found: number[] = [];
+      shadowRules(image, image.vipIndex(text), atom, flow.protocols, request, rule, found);
+      const foundNames = found.map((id) => `${image.ruleTier(id)}/${image.ruleName(id)}`);
+      if (shadows.length > 0) shadowed++;
       seen.set(image.ruleTier(rule), (seen.get(image.ruleTier(rule)) ?? 0) + 1);
-      if (answer !== expected || image.ruleApplication(rule) !== document.applications.indexOf(application)) {
+      if (
+        answer !== expected ||
+        foundNames.join() !== shadows.join() ||
+        image.ruleApplication(rule) !== document.applications.indexOf(application)
+      ) {
         expect.fail(
-          `seed ${SEED}, document ${number}: ${answer}, oracle ${expected}\n${JSON.stringify({ text, ...flow })}\n${JSON.stringify(document)}`,
+          `seed ${SEED}, document ${number}: ${answer} (shadows ${foundNames}), oracle ${expected} (shadows ${shadows})\n${JSON.stringify({ text, ...flow })}\n${JSON.stringify(document)}`,
         );
       }
     }
   }
+  expect(shadowed).toBeGreaterThan(DECISIONS / 200);
   for (const tier of ['cluster', 'guardrail', 'application', 'baseline', 'default'])
     expect(seen.get(tier), tier).toBeGreaterThan(DECISIONS / 200);
 });
 
 it(`answers early what every completion of the facts answers (seed ${SEED})`, { timeout: 600_000 }, () => {
   const random = randomFrom(SEED + 1);
-  const requests = METHODS.concat('PUT').flatMap((method) => HOSTS.flatMap((host) => PATHS.map((path) => ({ method, host, path }))));
+  const headers = lookup([['x-team', 'blue']]);
+  const requests = METHODS.concat('PUT').flatMap((method) =>
+    HOSTS.flatMap((host) => PATHS.map((path) => ({ method, host, path, headers }))),
+  );
   const singles = PROTOCOLS.slice(0, 8).map((_, bit) => 1 << bit);
   const sets = singles.flatMap((a) => singles.map((b) => a | b));
   const kinds = [0, 0, 0, 0];
   for (let number = 0; number < DECISIONS / 5_000; number++) {
     const document = randomDocument(random);
-    const image = compile(document);
+    const image = compile(document, { knowledge: KNOWLEDGE });
     const sources = edgeSources(document, random);
     const { application, text, port } = vipsOf(document)[0]!;
     const vip = image.vipIndex(text);
@@ -82,7 +109,16 @@ it(`answers early what every completion of the facts answers (seed ${SEED})`, { 
       const verdicts = (protocols: readonly number[], candidates: readonly (typeof requests)[number][]) =>
         new Set(
           protocols.flatMap((set) =>
-            candidates.map((request) => oracle(document, application, { source, port, protocols: set, request }).split(' ')[0]),
+            candidates.map(
+              (request) =>
+                oracle(
+                  document,
+                  application,
+                  { source, port, protocols: set, request, headers: [['x-team', 'blue']] },
+                  null,
+                  KNOWLEDGE.countries,
+                ).split(' ')[0],
+            ),
           ),
         );
       const usesRequest =

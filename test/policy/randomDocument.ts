@@ -1,6 +1,9 @@
 /** Random documents that are dense in edges: nested and neighbouring prefixes, segments of segments, exceptions, few ports and paths. */
-import type { Document } from '../../config/document.ts';
+
+import { parsePrefix } from '../../config/address.ts';
+import { DAYS, type Document } from '../../config/document.ts';
 import { PROTOCOLS } from '../../config/protocols.ts';
+import type { Knowledge } from '../../policy/knowledge.ts';
 import { type ApplicationWords, type DocumentWords, documentOf, type RuleWords } from './documents.ts';
 
 export type Random = (below: number) => number;
@@ -19,6 +22,30 @@ export function randomFrom(seed: number): Random {
 export const METHODS = ['GET', 'POST', 'DELETE'];
 export const HOSTS = ['a.example', 'b.a.example', 'example', '[::1]', ''];
 export const PATHS = ['/', '/admin', '/admin/', '/admin/x', '/administrator', '/api/v1', '/api', '*'];
+export const HEADERS: readonly (readonly (readonly [string, string])[])[] = [
+  [],
+  [['x-team', 'blue']],
+  [['x-team', 'blue2']],
+  [
+    ['x-team', 'red'],
+    ['x-team', 'blue'],
+  ],
+  [
+    ['x-team', 'blue'],
+    ['x-env', ''],
+  ],
+];
+/** Of three countries that segments name, one is not known. */
+export const KNOWLEDGE: Knowledge = {
+  countries: new Map([
+    ['AA', [parsePrefix('10.1.2.0/24')!, parsePrefix('2001:db8::/48')!]],
+    ['BB', [parsePrefix('10.1.2.128/25')!]],
+  ]),
+  asns: new Map(),
+  names: new Map(),
+};
+/** A Tuesday noon in Berlin; rules end before and after it, and hold on days around it. */
+export const NOW = Date.parse('2026-03-31T10:00:00Z');
 export const PORTS = [79, 80, 81, 443, 8000, 8001, 8099, 8100];
 const HOST_PATTERNS = ['a.example', '*.example', '*.a.example', '*'];
 const PATH_PATTERNS = ['/', '/admin', '/admin/*', '/admin*', '/api/*', '/Api/V1', '*', '/*'];
@@ -39,6 +66,10 @@ export function randomDocument(random: Random): Document {
     if (random(4) > 0) segment.addresses = some(prefixes, 4);
     if (random(5) === 0) segment.pools = ['p0'];
     if (names.length > 0 && random(2) === 0) segment.segments = some(names, 2);
+    if (random(6) === 0) {
+      segment.countries = some(['AA', 'BB', 'ZZ'], 2);
+      segment.unknown = pick(['deny', 'ignore'] as const);
+    }
     if (random(3) === 0) segment.except = some([...prefixes, ...names, ...(random(9) === 0 ? ['any'] : [])], 2);
     const name = `s${names.length}`;
     segments[name] = segment;
@@ -69,6 +100,18 @@ export function randomDocument(random: Random): Document {
       if (random(3) === 0) words.http = { ...words.http, hosts: some(HOST_PATTERNS, 2) };
       if (random(3) > 0) words.http = { ...words.http, paths: some(PATH_PATTERNS, 3) };
     }
+    if (http && words.http !== undefined && random(3) === 0) {
+      const values = some(['blue', 'blue*', '*', 'red'], 2);
+      words.http = { ...words.http, headers: [{ name: 'x-team', values }, ...(random(3) === 0 ? [{ name: 'x-env', values: ['*'] }] : [])] };
+    }
+    if (random(8) === 0) words.shadow = true;
+    if (random(8) === 0) words.until = NOW + (random(3) - 1) * 1000;
+    if (random(8) === 0)
+      words.schedule = {
+        days: some(DAYS, 4),
+        hours: [[random(1440), random(1440)]],
+        timeZone: pick(['Europe/Berlin', 'UTC', 'Asia/Kolkata']),
+      };
     return words;
   };
   const rules = (most: number, pass: boolean, http: boolean) =>

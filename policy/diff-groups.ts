@@ -1,0 +1,159 @@
+/** What changes for flows to one VIP: for each source the lines of both documents are decided side by side. */
+
+import { matchesHost, normaliseHost, type RequestFacts } from './request.ts';
+import { Candidates, conditionsOf, type Decided, decideKinds } from './space/chain.ts';
+import type { Clock } from './space/facts.ts';
+import { ALL_KINDS, type Kinds, REQUEST_KINDS } from './space/kinds.ts';
+import type { Condition, Line } from './space/lines.ts';
+import { ANY_REQUEST, type Judge, type Labelled, partOthers, partRequests, type RequestRegion, type Sample } from './space/requests.ts';
+
+/** `gain` and `lose` change the verdict; the others leave it: another rule says it, or what the rule does beside is different. */
+export type Change = 'gain' | 'lose' | 'rule' | 'treatment';
+
+/** The deciding lines before and after; -1 is none. */
+export interface Deciders {
+  readonly old: number;
+  readonly new: number;
+}
+
+/** One change, for some kinds of flows and some requests. */
+export interface Entry {
+  readonly change: Change;
+  readonly kinds: Kinds;
+  /** With `requests` false only `when` counts: rules judge such flows as the plainest request. */
+  readonly region: RequestRegion;
+  readonly requests: boolean;
+  readonly key: string;
+  readonly deciders: ReadonlyMap<string, Deciders>;
+  /** A flow of the entry: its kind, its request, and who decides it. */
+  readonly example: Example;
+}
+
+export interface Example {
+  readonly kind: Kinds;
+  readonly sample: Sample;
+  readonly deciders: Deciders;
+}
+
+interface Label {
+  readonly change: Change;
+  readonly kinds: Kinds;
+  readonly deciders: ReadonlyMap<string, Deciders>;
+  readonly kind: Kinds;
+  readonly first: Deciders;
+}
+
+export interface CompareOptions {
+  /** Tell where another rule gives the same verdict. */
+  readonly withRules: boolean;
+  readonly clock: Clock;
+}
+
+/** Compares two lists of held lines. `seesRequests`: one of the two applications speaks http; `host` is what is asked for by default. */
+export function compareHeld(
+  lines: readonly Line[],
+  before: readonly number[],
+  after: readonly number[],
+  seesRequests: boolean,
+  host: string,
+  { withRules, clock }: CompareOptions,
+): Entry[] {
+  const conditions = [...new Set([...conditionsOf(lines, before), ...conditionsOf(lines, after)])];
+  const [was, is] = [new Candidates(lines, before), new Candidates(lines, after)];
+  const judge = (kinds: Kinds): Judge<Label> => ({
+    ask: (matching) =>
+      labelsOf(lines, decideKinds(lines, was.of(matching), matching), decideKinds(lines, is.of(matching), matching), kinds, withRules),
+    merge: (first, second) => ({ ...first, deciders: new Map([...first.deciders, ...second.deciders]) }),
+  });
+  if (!seesRequests || conditions.every(isWithoutRequest)) {
+    return partOthers(conditions, clock, judge(ALL_KINDS)).map((part) => entryOf(part, true));
+  }
+  const plain: RequestFacts = { method: 'GET', host: normaliseHost(host), path: '/' };
+  const requests = partRequests(conditions, clock, judge(REQUEST_KINDS)).map((part) => entryOf(part, true));
+  const others = partOthers(
+    conditions.filter((condition) => isMet(condition, plain)),
+    clock,
+    judge(ALL_KINDS & ~REQUEST_KINDS),
+  ).map((part) => entryOf(part, false));
+  return joinKinds(requests, others);
+}
+
+function isWithoutRequest({ methods, hosts, paths, facts }: Condition): boolean {
+  return methods === null && hosts === null && paths === null && !facts.some(({ kind }) => kind === 'header');
+}
+
+/** Whether a request meets a condition, opaque facts aside. */
+export function isMet({ methods, hosts, paths, facts }: Condition, { method, host, path }: RequestFacts): boolean {
+  if (methods !== null && !methods.includes(method)) return false;
+  // A plain request has no fields.
+  if (facts.some(({ kind }) => kind === 'header')) return false;
+  const isHost = hosts === null || hosts.some((pattern) => matchesHost(pattern, host));
+  return isHost && (paths === null || paths.some(({ exact, prefix }) => exact === path || (prefix !== null && path.startsWith(prefix))));
+}
+
+function labelsOf(
+  lines: readonly Line[],
+  before: readonly Decided[],
+  after: readonly Decided[],
+  asked: Kinds,
+  withRules: boolean,
+): { key: string; label: Label }[] {
+  const found = new Map<Change, { kinds: Kinds; deciders: Map<string, Deciders>; kind: Kinds; first: Deciders }>();
+  for (const old of before) {
+    for (const other of after) {
+      const kinds = old.kinds & other.kinds & asked;
+      if (kinds === 0) continue;
+      const change = changeBetween(lines[old.line], lines[other.line], withRules);
+      if (change === null) continue;
+      const deciders = { old: old.line, new: other.line };
+      const key = `${old.line} ${other.line}`;
+      const known = found.get(change);
+      if (known === undefined) found.set(change, { kinds, deciders: new Map([[key, deciders]]), kind: kinds, first: deciders });
+      else {
+        known.kinds |= kinds;
+        known.deciders.set(key, deciders);
+      }
+    }
+  }
+  return [...found].map(([change, rest]) => ({ key: `${change} ${rest.kinds}`, label: { change, ...rest } }));
+}
+
+function changeBetween(before: Line | undefined, after: Line | undefined, withRules: boolean): Change | null {
+  const was = before?.rule.action ?? 'deny';
+  const is = after?.rule.action ?? 'deny';
+  if (was !== is) return is === 'allow' ? 'gain' : 'lose';
+  if ((before?.treatment ?? '') !== (after?.treatment ?? '')) return 'treatment';
+  if (!withRules) return null;
+  return before?.rule.name === after?.rule.name && before?.tier === after?.tier ? null : 'rule';
+}
+
+function entryOf({ label: { change, kinds, deciders, kind, first }, region, sample }: Labelled<Label>, hasRequests: boolean): Entry {
+  return {
+    change,
+    kinds,
+    region,
+    requests: hasRequests,
+    key: `${change} ${kinds} ${JSON.stringify(hasRequests ? region : region.when)}`,
+    deciders,
+    example: { kind, sample, deciders: first },
+  };
+}
+
+/** Where requests make no difference, flows that carry none are told together with those that do. */
+function joinKinds(requests: readonly Entry[], others: readonly Entry[]): Entry[] {
+  const left = [...others];
+  const joined = requests.map((entry) => {
+    if (!isAny(entry.region)) return entry;
+    const at = left.findIndex(({ change, key }) => change === entry.change && key.endsWith(' []'));
+    if (at < 0) return entry;
+    const [other] = left.splice(at, 1);
+    const kinds = entry.kinds | other!.kinds;
+    const deciders = new Map([...entry.deciders, ...other!.deciders]);
+    return { ...entry, kinds, deciders, key: `${entry.change} ${kinds} ${JSON.stringify(entry.region)}` };
+  });
+  return [...joined, ...left];
+}
+
+function isAny(region: RequestRegion): boolean {
+  return JSON.stringify(region) === JSON.stringify(ANY_REQUEST);
+}

@@ -1,0 +1,157 @@
+/**
+ * What of a policy can be said in addresses and ports alone, for targets that see no more. A source is let in where every flow from it is
+ * allowed, whatever it speaks or asks for and whenever it comes; where that depends on more, the source is left out and the report says
+ * so. What comes out is therefore never wider than the policy.
+ */
+import type { Document, Endpoint, Rule } from '../config/document.ts';
+import { type Knowledge, NOTHING_KNOWN } from './knowledge.ts';
+import { partition } from './partition.ts';
+import { placeText } from './place.ts';
+import { rulesOf } from './schedule.ts';
+import { type PoolMembership, SourceGraph } from './sources.ts';
+import { AtomRanges, joinRuns } from './space/atoms.ts';
+import { Candidates, conditionsOf, decideKinds, heldLines } from './space/chain.ts';
+import type { AddressRange } from './space/cover.ts';
+import { Clock, periodFacts, TooManyFacts } from './space/facts.ts';
+import { type Line, LineMaker } from './space/lines.ts';
+import { type Judge, partOthers, partRequests } from './space/requests.ts';
+import { portClassifier, sweep } from './sweep.ts';
+
+/** One VIP with the sources that may reach it. */
+export interface OpenVip {
+  readonly application: string;
+  readonly endpoint: Extract<Endpoint, { kind: 'tcp' }>;
+  /** Of the VIP's own family, ascending. */
+  readonly sources: readonly AddressRange[];
+}
+
+export interface Exportable {
+  readonly vips: readonly OpenVip[];
+  readonly applications: readonly string[];
+  /** The lane that nothing may cut. */
+  readonly cluster: readonly AddressRange[];
+  /** What could not be said, in sentences. */
+  readonly left: readonly string[];
+}
+
+export interface ExportOptions {
+  /** Milliseconds since 1970: rules that have ended by then are gone. Absent: the beginning. */
+  readonly now?: number;
+  readonly membership?: PoolMembership;
+  readonly knowledge?: Knowledge;
+}
+
+/** A verdict on a source by address and port alone. */
+type Answer = 'open' | 'closed' | 'depends';
+
+interface Judged {
+  readonly answer: Answer;
+  /** On which more than address and port is asked for. */
+  readonly rules: ReadonlySet<Rule>;
+}
+
+export function exportable(document: Document, { now = 0, membership, knowledge = NOTHING_KNOWN }: ExportOptions = {}): Exportable {
+  const graph = new SourceGraph(document, membership, knowledge);
+  const maker = new LineMaker(graph);
+  const cluster = maker.cluster(document);
+  const lists = document.applications.map(({ rules, mode }) => {
+    const guardrails = maker.lines(document.guardrails, 'guardrail', mode);
+    return [cluster, ...guardrails, ...maker.lines(rules, 'application', mode), ...maker.lines(document.baseline, 'baseline', mode)];
+  });
+  const atoms = partition(graph);
+  const ranges = new AtomRanges(atoms);
+  const clock = new Clock([...rulesOf(document)].flatMap(periodFacts), now);
+  const vips: OpenVip[] = [];
+  const left = new Set<string>();
+  for (const [index, application] of document.applications.entries()) {
+    const lines = lists[index]!;
+    const classOf = portClassifier(lines.map(({ rule }) => rule));
+    const known = new Map<number, AddressRange[]>();
+    if (application.enforcement === 'observe') {
+      left.add(`Application "${application.name}" only observes; the export enforces its rules.`);
+    }
+    for (const { endpoint } of application.vips) {
+      if (endpoint.kind === 'unix') {
+        left.add(`${endpoint.text} of application "${application.name}" is no address: flows over unix sockets are not in the export.`);
+        continue;
+      }
+      const portClass = classOf(endpoint.port);
+      let sources = known.get(portClass);
+      if (sources === undefined) {
+        const open: [number, number][] = [];
+        const memo = new Map<string, Judged>();
+        const run = { first: 0, own: 1 + document.guardrails.length, end: lines.length };
+        sweep(lines, endpoint.port, atoms, (atom, holding, end) => {
+          const held = heldLines(holding, lines, run);
+          const key = held.join();
+          let judged = memo.get(key);
+          if (judged === undefined) memo.set(key, (judged = judge(lines, held, application.mode === 'http', clock)));
+          if (judged.answer === 'open') open.push([atom, end]);
+          for (const rule of judged.rules) left.add(leftOut(rule));
+        });
+        known.set(portClass, (sources = ranges.of(joinRuns(open))));
+      }
+      vips.push({ application: application.name, endpoint, sources: sources.filter(({ family }) => family === endpoint.address.family) });
+    }
+  }
+  const lane: AddressRange[] = document.networks.cluster.map(({ family, words: [a, b, c, d], bits }) => {
+    const first = family === 4 ? BigInt(d) : (BigInt(a) << 96n) | (BigInt(b) << 64n) | (BigInt(c) << 32n) | BigInt(d);
+    return { family, first, last: first + (1n << BigInt((family === 4 ? 32 : 128) - bits)) - 1n };
+  });
+  return { vips, applications: document.applications.map(({ name }) => name), cluster: joined(lane), left: [...left] };
+}
+
+function judge(lines: readonly Line[], held: readonly number[], seesRequests: boolean, clock: Clock): Judged {
+  const verdicts = new Set<'allow' | 'deny'>();
+  const narrowing = new Set<Rule>();
+  const candidates = new Candidates(lines, held);
+  const asking: Judge<null> = {
+    ask(matching) {
+      for (const { line } of decideKinds(lines, candidates.of(matching), matching)) {
+        const rule = lines[line]?.rule;
+        // An allowance with limits would be one without.
+        const limited = rule?.action === 'allow' && rule.limits !== null;
+        if (limited) narrowing.add(rule);
+        verdicts.add(rule?.action === 'allow' && !limited ? 'allow' : 'deny');
+      }
+      return [];
+    },
+    merge: (first) => first,
+  };
+  const conditions = conditionsOf(lines, held);
+  try {
+    if (seesRequests) partRequests(conditions, clock, asking);
+    else partOthers(conditions, clock, asking);
+  } catch (error) {
+    if (!(error instanceof TooManyFacts)) throw error;
+    verdicts.add('deny').add('allow');
+  }
+  if (verdicts.size === 1 && narrowing.size === 0) return { answer: verdicts.has('allow') ? 'open' : 'closed', rules: narrowing };
+  for (const index of held) {
+    const { rule } = lines[index]!;
+    if (rule.protocols !== null || lines[index]!.condition !== null) narrowing.add(rule);
+  }
+  return { answer: verdicts.size === 1 && verdicts.has('deny') ? 'closed' : 'depends', rules: narrowing };
+}
+
+function leftOut(rule: Rule): string {
+  const asks = [
+    rule.protocols === null ? '' : 'the protocol',
+    rule.http === null ? '' : 'the request',
+    rule.schedule === null && rule.until === null ? '' : 'the time',
+    rule.limits === null ? '' : 'limits',
+  ].filter((what) => what !== '');
+  return `Rule "${rule.name}" (${placeText(rule.place)}) depends on ${asks.length === 0 ? 'more than addresses' : asks.join(' and ')}: sources whose verdict depends on it are kept out.`;
+}
+
+/** Ranges that touch or overlap as one. */
+function joined(ranges: readonly AddressRange[]): AddressRange[] {
+  const found: AddressRange[] = [];
+  for (const range of [...ranges].sort((a, b) => a.family - b.family || (a.first < b.first ? -1 : a.first > b.first ? 1 : 0))) {
+    const before = found[found.length - 1];
+    if (before !== undefined && before.family === range.family && before.last + 1n >= range.first) {
+      found[found.length - 1] = { ...before, last: before.last > range.last ? before.last : range.last };
+    } else found.push(range);
+  }
+  return found;
+}

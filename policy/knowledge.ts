@@ -1,0 +1,45 @@
+/** What is known of sources that no document can hold: whose addresses a country or an autonomous system has, and where names point to. */
+import type { Address, Prefix } from '../config/address.ts';
+import type { Document, Segment } from '../config/document.ts';
+
+/** A key that is missing is unknown, which is not the same as empty: a name that is known to have no address has an empty list. */
+export interface Knowledge {
+  readonly countries: ReadonlyMap<string, readonly Prefix[]>;
+  readonly asns: ReadonlyMap<number, readonly Prefix[]>;
+  readonly names: ReadonlyMap<string, readonly Address[]>;
+}
+
+export const NOTHING_KNOWN: Knowledge = { countries: new Map(), asns: new Map(), names: new Map() };
+
+/** Something that a segment speaks of and that is not known. */
+export interface Unresolved {
+  readonly segment: string;
+  readonly kind: 'country' | 'asn' | 'dns';
+  /** As people would name it: `country DE`, `AS3320`, `partner.example.com`. */
+  readonly what: string;
+  /** Whether rules that deny take everybody to be in the segment for as long. */
+  readonly closes: boolean;
+}
+
+/** What a document asks to be known. */
+export function wantedOf(document: Document): { countries: Set<string>; asns: Set<number>; names: Set<string> } {
+  return {
+    countries: new Set(document.segments.flatMap(({ countries }) => countries)),
+    asns: new Set(document.segments.flatMap(({ asns }) => asns)),
+    names: new Set(document.segments.flatMap(({ dns }) => dns)),
+  };
+}
+
+/** Everything unknown, segment by segment: for `check`, logs and the status page. */
+export function unresolvedOf(document: Document, knowledge: Knowledge): Unresolved[] {
+  return document.segments.flatMap((segment) => unresolvedIn(segment, knowledge));
+}
+
+export function unresolvedIn({ name, countries, asns, dns, unknown }: Segment, knowledge: Knowledge): Unresolved[] {
+  const missing = (kind: Unresolved['kind'], what: string): Unresolved => ({ segment: name, kind, what, closes: unknown === 'deny' });
+  return [
+    ...countries.filter((country) => !knowledge.countries.has(country)).map((country) => missing('country', `country ${country}`)),
+    ...asns.filter((asn) => !knowledge.asns.has(asn)).map((asn) => missing('asn', `AS${asn}`)),
+    ...dns.filter((host) => !knowledge.names.has(host)).map((host) => missing('dns', host)),
+  ];
+}

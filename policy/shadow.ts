@@ -1,0 +1,73 @@
+/** Shadow rules: what they would have decided, for the counters. They never change a verdict. */
+import type { ProtocolSet } from '../config/protocols.ts';
+import { matchesRequest } from './condition.ts';
+import { outcomeIn, programAt } from './decide.ts';
+import type { Image } from './image.ts';
+import { APPLICATION_WORDS, NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
+import { ALL_PROTOCOLS, OUTCOME_BITS } from './outcome.ts';
+import { outcomeWords, PAIRS_SHIFT, pairWords } from './programs.ts';
+import type { RequestFacts } from './request.ts';
+
+/**
+ * Adds to `into` the ids of the shadow rules that a flow meets on its way to the rule that decides it, and that match. Facts that the
+ * verdict did not need are not waited for: a rule that asks for one of them is not met.
+ */
+export function shadowRules(
+  image: Image,
+  vip: number,
+  atom: number,
+  protocols: ProtocolSet,
+  request: RequestFacts | null,
+  deciding: number,
+  into: number[],
+): void {
+  const at = vip * VIP_WORDS;
+  const app = image.vips[at + 1]! * APPLICATION_WORDS;
+  const first = image.applications[app + 3]! + 1;
+  const ownRecord = image.applications[app + 4]!;
+  const afterOwn = image.applications[app + APPLICATION_WORDS + 3]! - 1 - image.baselineCount;
+  // The flow is the cluster's.
+  if (deciding < first) return;
+  const passedBy = passingGuardrail(image, image.vips[at + 2]!, atom, protocols, request);
+  collect(image, image.vips[at + 6]!, atom, protocols, request, 0, first, Math.min(deciding, first + passedBy), into);
+  collect(image, image.vips[at + 7]!, atom, protocols, request, ownRecord, first + image.guardrailCount, deciding, into);
+  collect(image, image.vips[at + 8]!, atom, protocols, request, image.guardrailCount, afterOwn, deciding, into);
+}
+
+/** The number of the guardrail that decides or passes; what follows it is not asked. */
+function passingGuardrail(image: Image, row: number, atom: number, protocols: ProtocolSet, request: RequestFacts | null): number {
+  const outcome = outcomeIn(image, programAt(image, row, atom), 0, protocols === 0 ? ALL_PROTOCOLS : protocols, request);
+  const rule = outcome >>> OUTCOME_BITS;
+  return rule === 0 ? image.guardrailCount : rule - 1;
+}
+
+function collect(
+  image: Image,
+  row: number,
+  atom: number,
+  protocols: ProtocolSet,
+  request: RequestFacts | null,
+  firstRecord: number,
+  firstRule: number,
+  before: number,
+  into: number[],
+): void {
+  if (row === NOT_ASKED) return;
+  const { programs, records } = image;
+  const program = programAt(image, row, atom);
+  const head = programs[program]!;
+  const step = pairWords(head);
+  const start = program + 1 + outcomeWords(head);
+  for (let pair = start; pair < start + (head >>> PAIRS_SHIFT) * step; pair += step) {
+    for (let bits = programs[pair + 1]!; bits !== 0; bits &= bits - 1) {
+      const index = programs[pair]! * 32 + 31 - Math.clz32(bits & -bits);
+      if (firstRule + index >= before) return;
+      const record = (firstRecord + index) * RECORD_WORDS;
+      const asked = records[record + 5]!;
+      if (protocols === 0 ? asked !== ALL_PROTOCOLS : (asked & protocols) === 0) continue;
+      const condition = records[record + 6]!;
+      if (condition !== NOT_ASKED && (request === null || !matchesRequest(image.condition(condition), request))) continue;
+      into.push(firstRule + index);
+    }
+  }
+}

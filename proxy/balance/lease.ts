@@ -1,0 +1,125 @@
+/** A server for a flow: picked, counted in flight, dialled, blamed where it fails; and another one instead, as often as the pool allows. */
+import type { DialResult } from '../observe/view.ts';
+import { type Dial, dial } from '../wire/dial.ts';
+import type { Wire, WireOwner } from '../wire/wire.ts';
+import type { Flow } from '../worker/account.ts';
+import type { Context } from '../worker/context.ts';
+import type { ListenerPlace } from '../worker/session.ts';
+import type { Candidate, PoolBalancer, SourceWords } from './pool.ts';
+
+/** The client connection that servers are wanted for. */
+export interface LeasePlace {
+  readonly context: Context;
+  readonly listener: ListenerPlace;
+  readonly source: SourceWords;
+  /** The one of the policy in force, which may change while a server is held. */
+  readonly pool: PoolBalancer;
+}
+
+/** Who has the server, and hears how the dial went. */
+export interface Lessee {
+  readonly flow: Flow;
+  /** Picks a server, and dials it; also again, when another one may be tried. */
+  reach(): void;
+  reached(wire: Wire): void;
+  /** No other server may be tried. `label` is that of the last. */
+  unreached(result: DialResult, label: string): void;
+}
+
+export class Lease {
+  candidate: Candidate | null;
+  private readonly place: LeasePlace;
+  private readonly lessee: Lessee;
+  /** Rows of the servers that this flow could not reach. */
+  private tried: number[] | null;
+  private dialling: Dial | null;
+
+  constructor(place: LeasePlace, lessee: Lessee) {
+    this.candidate = null;
+    this.place = place;
+    this.lessee = lessee;
+    this.tried = null;
+    this.dialling = null;
+  }
+
+  /** hot: the next flow begins. Whatever was leased before has been released. */
+  renew(): void {
+    this.tried = null;
+  }
+
+  /** hot: picks a server and counts the flow as its own; null where none takes flows. */
+  pick(): Candidate | null {
+    const { context, source, pool } = this.place;
+    const candidate = pool.pick(source, context.clock.epoch + context.clock.coarse, this.tried);
+    if (candidate === null) return null;
+    this.candidate = candidate;
+    this.lessee.flow.server = candidate.label;
+    context.serverFlows.add(context.worker, candidate.server.row, 1);
+    return candidate;
+  }
+
+  /** Connects to the server that was picked. The deadline is the lessee's to set, and to tell of by `timedOut`. */
+  dial(owner: WireOwner): void {
+    // The retry budget is a share of first dials.
+    if (this.tried === null) this.place.pool.counted(this.place.context.clock.coarse);
+    this.dialling = dial(this.candidate!.server.target, owner, (wire, result) => this.dialled(wire, result));
+  }
+
+  /** The dial has had its time. */
+  timedOut(): void {
+    const { context, listener } = this.place;
+    this.cancel();
+    context.policy.ledger.limit(listener.application, 'connect');
+    context.servers.dialled(context.worker, this.candidate!.server.row, 'timeout');
+    this.failed('timeout');
+  }
+
+  /** Gives the dial up, if one is under way. */
+  cancel(): void {
+    this.dialling?.cancel();
+    this.dialling = null;
+  }
+
+  /** The server failed the flow. */
+  blame(): void {
+    const { context, pool } = this.place;
+    if (this.candidate !== null) pool.failed(this.candidate, context.clock.epoch + context.clock.coarse);
+  }
+
+  /** hot: the server did what was asked of it. */
+  praise(): void {
+    this.place.pool.succeeded(this.candidate!);
+  }
+
+  /** hot: the flow has left the server. */
+  release(): void {
+    if (this.candidate === null) return;
+    const { context } = this.place;
+    context.serverFlows.add(context.worker, this.candidate.server.row, -1);
+    this.candidate = null;
+  }
+
+  private dialled(wire: Wire | null, result: DialResult): void {
+    const { context } = this.place;
+    this.dialling = null;
+    context.servers.dialled(context.worker, this.candidate!.server.row, result);
+    if (wire === null) this.failed(result);
+    else this.lessee.reached(wire);
+  }
+
+  private failed(result: DialResult): void {
+    const { context, listener, pool } = this.place;
+    const { server, label } = this.candidate!;
+    this.blame();
+    this.release();
+    this.tried = [...(this.tried ?? []), server.row];
+    if (this.tried.length <= pool.plan.retries.attempts) {
+      if (pool.mayRetry(context.clock.coarse)) {
+        this.lessee.reach();
+        return;
+      }
+      context.policy.ledger.limit(listener.application, 'retry-budget');
+    }
+    this.lessee.unreached(result, label);
+  }
+}

@@ -1,0 +1,75 @@
+/** `bulkhead status`: how a node is, in a screen. */
+import type { z } from 'zod';
+import type { Status } from '../admin/schemas.ts';
+import type { OverlaySchema } from '../admin/schemas-orders.ts';
+import { type AdminWords, withAdmin } from './admin-client.ts';
+import { EXIT, print, printJson } from './exit.ts';
+import { bytesText, numberText, secondsText, table } from './table.ts';
+
+type Overlay = z.output<typeof OverlaySchema>;
+
+/** The exit status is whether the node is ready. */
+export function status(words: AdminWords): Promise<number> {
+  return withAdmin(words, async (client) => {
+    const [seen, overlay] = await Promise.all([client.get<Status>('/api/v1/status'), client.get<Overlay>('/api/v1/overlay')]);
+    if (words.json) printJson({ ...seen, overlay });
+    else print(...describe(seen, overlay));
+    return seen.ready ? EXIT.yes : EXIT.no;
+  });
+}
+
+function describe(seen: Status, overlay: Overlay): string[] {
+  const { totals, journal, last_refusal: refusal } = seen;
+  return [
+    `${seen.node}: ${seen.ready ? 'ready' : `not ready: ${seen.reason}`}, bulkhead ${seen.version}, process ${seen.pid}, up ${secondsText(seen.uptime_seconds)}`,
+    `policy     generation ${seen.generation} since ${seen.applied_at}; ${seen.applies.applied} applied, ${seen.applies.refused} refused`,
+    ...(overlay.confirm_by === null ? [] : [`           taken back at ${overlay.confirm_by} unless confirmed`]),
+    ...(refusal === null ? [] : [`           last refused ${refusal.at}: ${refusal.problems[0] ?? ''}`]),
+    ...overlay.quarantines.map(
+      ({ name, target, until, reason }) => `quarantine ${name}: ${target.text} until ${new Date(until).toISOString()}: ${reason}`,
+    ),
+    `flows      ${totals.flows_active} live over ${totals.connections_active} connections; ${numberText(totals.verdicts.allow)} allowed, ${numberText(totals.verdicts.deny)} denied`,
+    `workers    ${seen.workers.map(({ id, generation, connections }) => `${id}: generation ${generation}, ${connections} connections`).join('; ')}; ${seen.worker_restarts} restarts`,
+    `journal    ${numberText(journal.written)} records, ${bytesText(journal.bytes)}, ${journal.dropped} dropped`,
+    '',
+    ...applications(seen),
+    '',
+    ...servers(seen, overlay),
+  ];
+}
+
+function applications({ applications: list }: Status): string[] {
+  const rows = list.map((application) => [
+    application.application,
+    application.mode ?? '-',
+    application.enforcement ?? '-',
+    application.vips.slice(0, 2).join(' ') + (application.vip_count > 2 ? ` +${application.vip_count - 2}` : ''),
+    String(application.flows_active),
+    numberText(application.verdicts.allow),
+    numberText(application.verdicts.deny),
+    bytesText(application.bytes_in),
+    bytesText(application.bytes_out),
+  ]);
+  return table(['application', 'mode', 'enforcement', 'VIPs', '>live', '>allowed', '>denied', '>in', '>out'], rows);
+}
+
+function servers({ pools }: Status, overlay: Overlay): string[] {
+  const set = new Map(overlay.servers.map(({ pool, server, state }) => [`${pool}/${server}`, state]));
+  const rows = pools.flatMap(({ pool, servers: list }) =>
+    list.map((server) => {
+      const name = `${pool}/${server.server}`;
+      const failed = Object.entries(server.dials).reduce((sum, [result, count]) => sum + (result === 'connected' ? 0 : count), 0);
+      const state = set.get(name) ?? server.state;
+      return [
+        name,
+        state,
+        String(server.weight),
+        String(server.flows_active),
+        numberText(server.dials.connected),
+        numberText(failed),
+        server.detail,
+      ];
+    }),
+  );
+  return table(['server', 'state', '>weight', '>live', '>dials', '>failed', 'last check'], rows);
+}

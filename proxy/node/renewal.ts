@@ -1,0 +1,73 @@
+/**
+ * What makes a policy change though its document stays: rules whose time comes or goes, and sources that are learnt (databases, names). Says
+ * when it is time; the node then compiles and swaps.
+ */
+import type { Document } from '../../config/document.ts';
+import { compile } from '../../policy/compile.ts';
+import type { Image } from '../../policy/image.ts';
+import { unresolvedOf } from '../../policy/knowledge.ts';
+import { imageAt } from '../../policy/moment.ts';
+import { nextChange } from '../../policy/schedule.ts';
+import type { Logger } from '../observe/log.ts';
+import { Sources } from '../sources/sources.ts';
+
+/** Schedules are looked at this often at least: clocks may be set, and a timer doesn't notice. */
+const SCHEDULE_MS_MAX = 30_000;
+
+export type Why = 'schedule' | 'sources';
+
+export class Renewal {
+  private readonly log: Logger;
+  private readonly due: (why: Why) => void;
+  private sources: Sources | null = null;
+  private timer: NodeJS.Timeout | undefined;
+  private stopped = false;
+
+  constructor(log: Logger, due: (why: Why) => void) {
+    this.log = log;
+    this.due = due;
+  }
+
+  /** Learns what a document asks of databases and names. Answers why it cannot be applied; empty where it can. */
+  learn(document: Document): Promise<string[]> {
+    // Databases and name servers are those of the first document: `process` is read once.
+    this.sources ??= new Sources(document.process, {
+      changed: () => this.due('sources'),
+      trouble: (what, message) => this.log.warn({ what, message }, 'cannot be looked up; the last good answer stays'),
+      recovered: (what) => this.log.info({ what }, 'is looked up again'),
+    });
+    return this.sources.want(document);
+  }
+
+  /** The policy of a document as of now. */
+  compile(document: Document): Image {
+    return compile(document, { now: Date.now(), knowledge: this.sources?.knowledge() });
+  }
+
+  /** A policy has come into force: from here on its sources are watched, and its next change is waited for. */
+  watch(document: Document, image: Image): void {
+    this.sources?.settle(document);
+    for (const { segment, what, closes } of this.sources === null ? [] : unresolvedOf(document, this.sources.knowledge()))
+      this.log.warn({ segment, what, closes }, 'a part of a segment is not known');
+    this.arm(document, image);
+  }
+
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    this.sources?.stop();
+  }
+
+  /** Nothing is armed for a document whose rules always hold. */
+  private arm(document: Document, image: Image): void {
+    clearTimeout(this.timer);
+    if (this.stopped || !image.hasPeriods) return;
+    const now = Date.now();
+    const next = nextChange(document, now) ?? Number.POSITIVE_INFINITY;
+    const look = () => {
+      if (imageAt(image, Date.now()) !== image) this.due('schedule');
+      else this.arm(document, image);
+    };
+    this.timer = setTimeout(look, Math.min(next - now, SCHEDULE_MS_MAX)).unref();
+  }
+}

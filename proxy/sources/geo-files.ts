@@ -1,0 +1,107 @@
+/** The databases of `process.geo`, read again when their files change. A file that goes wrong leaves what was known. */
+import { statSync } from 'node:fs';
+import type { Prefix } from '../../config/address.ts';
+import { type GeoAnswer, type GeoKind, readGeo } from './geo.ts';
+
+/** A new database comes once a day or week; a look at its inode costs nothing. */
+export const GEO_POLL_MS_DEFAULT = 10_000;
+
+interface Kept {
+  /** Of the file: a database is replaced by another, or written again. */
+  readonly stamp: string;
+  readonly wanted: string;
+  readonly answer: GeoAnswer;
+}
+
+export interface GeoEvents {
+  changed(): void;
+  trouble(file: string, message: string): void;
+}
+
+export class GeoFiles {
+  readonly #files: Readonly<Record<GeoKind, string | null>>;
+  readonly #events: GeoEvents;
+  readonly #timer: NodeJS.Timeout | null;
+  readonly #kept = new Map<GeoKind, Kept>();
+  readonly #wanted = new Map<GeoKind, ReadonlySet<string | number>>();
+  /** What a file looked like when it could not be read: not tried again until it looks different. */
+  readonly #failed = new Map<GeoKind, { readonly stamp: string; readonly message: string }>();
+  /** A file that changed is left alone until it looks the same twice: it may still be written. */
+  readonly #seen = new Map<GeoKind, string>();
+
+  constructor(files: Readonly<Record<GeoKind, string | null>>, events: GeoEvents, pollMs: number | null = GEO_POLL_MS_DEFAULT) {
+    this.#files = files;
+    this.#events = events;
+    this.#timer = pollMs === null ? null : setInterval(() => this.#poll(), pollMs);
+    this.#timer?.unref();
+  }
+
+  /** Reads what is wanted and not known yet. Answers what stands in the way, one line each; empty where all is known. */
+  want(kind: GeoKind, wanted: ReadonlySet<string | number>): string[] {
+    if (wanted.size === 0 || this.#files[kind] === null) return [];
+    const known = this.#wanted.get(kind) ?? new Set();
+    const all = new Set([...known, ...wanted]);
+    this.#wanted.set(kind, all);
+    if (this.#kept.get(kind)?.wanted === keyOf(all)) return [];
+    const failure = this.#read(kind);
+    return failure === null ? [] : [`process.geo.${kind}: ${this.#files[kind]} cannot be used: ${failure}`];
+  }
+
+  /** Forgets what is no longer wanted. */
+  settle(kind: GeoKind, wanted: ReadonlySet<string | number>): void {
+    this.#wanted.set(kind, wanted);
+  }
+
+  prefixes(kind: GeoKind): ReadonlyMap<string | number, readonly Prefix[]> {
+    return this.#kept.get(kind)?.answer ?? new Map();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
+  #poll(): void {
+    for (const kind of ['country', 'asn'] as const) {
+      const file = this.#files[kind];
+      if (file === null || (this.#wanted.get(kind)?.size ?? 0) === 0) continue;
+      const stamp = stampOf(file);
+      if (stamp === this.#kept.get(kind)?.stamp || stamp === this.#failed.get(kind)?.stamp) continue;
+      if (this.#seen.get(kind) !== stamp) {
+        this.#seen.set(kind, stamp);
+        continue;
+      }
+      const failure = this.#read(kind);
+      if (failure === null) this.#events.changed();
+      else this.#events.trouble(file, failure);
+    }
+  }
+
+  /** Answers why it could not; what was known then stays. */
+  #read(kind: GeoKind): string | null {
+    const file = this.#files[kind]!;
+    const wanted = this.#wanted.get(kind)!;
+    const stamp = stampOf(file);
+    try {
+      this.#kept.set(kind, { stamp, wanted: keyOf(wanted), answer: readGeo(file, kind, wanted) });
+      this.#failed.delete(kind);
+      return null;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#failed.set(kind, { stamp, message });
+      return message;
+    }
+  }
+}
+
+function keyOf(wanted: ReadonlySet<string | number>): string {
+  return [...wanted].sort().join();
+}
+
+function stampOf(file: string): string {
+  try {
+    const { ino, size, mtimeMs } = statSync(file);
+    return `${ino} ${size} ${mtimeMs}`;
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
+  }
+}

@@ -1,0 +1,388 @@
+/**
+ * Orders to a running node, one at a time: each is checked against what is in force, applied whole or not at all, kept as a version, and
+ * written to the audit. What ends by itself (a quarantine, a version that nobody confirms, one that a guard takes back) ends here, too.
+ */
+import type { Document } from '../../config/document.ts';
+import { type LoadResult, parseDocument, type Source } from '../../config/load.ts';
+import type { Node } from '../node/node.ts';
+import type { Logger } from '../observe/log.ts';
+import { type Actor, nodeActor } from './actor.ts';
+import { Alarm } from './alarm.ts';
+import { Archive } from './archive.ts';
+import type { Audit } from './audit.ts';
+import { effectOf } from './effect.ts';
+import type { GuardBounds, Sample } from './guard.ts';
+import { GuardWatch } from './guard-watch.ts';
+import { observe } from './observed.ts';
+import type {
+  ApplyOrder,
+  ControlEvent,
+  Done,
+  DryRun,
+  InForce,
+  Orders,
+  Outcome,
+  ProblemView,
+  QuarantineOrder,
+  Refused,
+  RollbackOrder,
+  ServerOrder,
+} from './orders.ts';
+import { problemView } from './orders.ts';
+import { conflicts, layOver } from './overlay.ts';
+import { addQuarantine, addServer, type Change, removeQuarantine } from './overlay-orders.ts';
+import { hashOfSources, NO_OVERLAY, type Overlay, type Quarantine, type ServerOverride, type VersionRecord } from './record.ts';
+import { about, badDocument, RESTART_NEEDED, Register, refusedWith } from './register.ts';
+import { type Start, settleStart } from './start.ts';
+import type { Standing, Step } from './step.ts';
+import type { VersionStore } from './store.ts';
+import { summarise } from './summary.ts';
+
+export class Control implements Orders {
+  readonly archive: Archive;
+  readonly #node: Node;
+  readonly #store: VersionStore;
+  readonly #audit: Audit;
+  readonly #log: Logger;
+  readonly #register: Register;
+  readonly #watch: GuardWatch;
+  readonly #expiry: Alarm;
+  readonly #deadline: Alarm;
+  #standing: Standing | null = null;
+  #overlay: Overlay = NO_OVERLAY;
+  #newest: VersionRecord | null = null;
+  #fileSha256: string | null = null;
+  /** Under which the newest version came into force in this process. */
+  #since = 0;
+  /** What `process:` said at the start, when it was read. */
+  #process = '';
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(node: Node, store: VersionStore, audit: Audit, log: Logger) {
+    this.#node = node;
+    this.archive = new Archive(store, audit);
+    this.#store = store;
+    this.#audit = audit;
+    this.#log = log;
+    this.#expiry = new Alarm(() => void this.#inTurn(() => this.#expire()));
+    this.#deadline = new Alarm(() => void this.#inTurn(() => this.#unconfirmed()));
+    this.#register = new Register(node, audit, log);
+    this.#watch = new GuardWatch(node);
+  }
+
+  /** Brings the first policy into force: the file's, or a newer version than the file where the file was not changed since. */
+  async start(file: readonly Source[], document: Document): Promise<Outcome> {
+    return this.#inTurn(async () => {
+      const start: Start = await settleStart(file, document, this.#store, Date.now());
+      for (const path of this.#store.damaged) this.#log.warn({ path }, 'a version is damaged and passed over');
+      for (const line of start.news) this.#log.warn({}, line);
+      this.#fileSha256 = hashOfSources(file);
+      this.#process = JSON.stringify(document.process);
+      this.#newest = this.#store.newest;
+      const step = { ...start, cause: 'start', actor: nodeActor('start'), note: start.note, confirm: null } as const;
+      let outcome = await this.#bring(step, start.unchanged);
+      if (!outcome.ok && start.fallback) {
+        this.#log.error({ problems: outcome.problems }, 'the newest version cannot be brought into force any more; starting on the file');
+        outcome = await this.#bring({ ...step, sources: file, document, note: null }, false);
+      }
+      return outcome;
+    });
+  }
+
+  /** SIGHUP: the file is applied as it is now. */
+  async reload(file: readonly Source[], loaded: LoadResult): Promise<Outcome> {
+    return this.#inTurn(async () => {
+      const actor = nodeActor('signal');
+      if (!loaded.ok) return this.#register.refuseDocument(actor, 'signal', loaded);
+      const waiting = this.#refuseUnconfirmed(actor, 'signal');
+      if (waiting !== null) return waiting;
+      const { document } = loaded;
+      const before = this.#fileSha256;
+      this.#fileSha256 = hashOfSources(file);
+      const step = { sources: file, document, overlay: this.#overlay, cause: 'signal', actor, note: null, confirm: null } as const;
+      const outcome = await this.#bring(step);
+      if (!outcome.ok) this.#fileSha256 = before;
+      return outcome;
+    });
+  }
+
+  // --- orders --------------------------------------------------------------------------------------------------------------------
+
+  apply(order: ApplyOrder): Promise<Outcome> {
+    return this.#inTurn(async () => {
+      const { actor, sources, note } = order;
+      const refused = this.#refuseStale(order.expected, actor, 'apply') ?? this.#refuseUnconfirmed(actor, 'apply');
+      if (refused !== null) return refused;
+      const loaded = parseDocument(sources);
+      if (!loaded.ok) return this.#register.refuseDocument(actor, 'apply', loaded);
+      const { document, warnings } = loaded;
+      const confirm = order.confirmMs === null ? null : { until: Date.now() + order.confirmMs, revertTo: this.#newest!.version };
+      const before = this.#newest!.version;
+      const step = { sources, document, overlay: this.#overlay, cause: 'apply', actor, note, confirm } as const;
+      const start = order.guard === null ? null : this.#watch.look();
+      const outcome = await this.#bring({ ...step, warnings: [...warnings.map(problemView), ...this.#restartNeeded(document)] });
+      if (outcome.ok && order.guard !== null) this.#guard(order.guard, start!, before, outcome.version);
+      return outcome;
+    });
+  }
+
+  async dryRun(sources: readonly Source[]): Promise<DryRun | Refused> {
+    const loaded = parseDocument(sources);
+    if (!loaded.ok) return { ok: false, code: 'bad-document', message: badDocument(loaded), problems: loaded.problems.map(problemView) };
+    const { document, warnings } = loaded;
+    const standing = this.#standing!;
+    const overlay = this.#overlay;
+    const problems = [...conflicts(document, overlay)];
+    const prepared = problems.length > 0 ? null : await this.#node.prepare(document, (written) => layOver(written, overlay));
+    if (prepared === null || !prepared.ok) return refusedWith(prepared?.problems ?? problems);
+    const { generation, version } = this.inForce();
+    const effect = await effectOf(prepared.image, this.#node.policy().document, prepared.document, await observe(this.#node, Date.now()));
+    return { ok: true, generation, version, summary: summarise(standing.document, document), effect, warnings: warnings.map(problemView) };
+  }
+
+  confirm(actor: Actor): Promise<Outcome> {
+    return this.#inTurn(async () => {
+      const waiting = this.#newest?.confirm ?? null;
+      if (waiting === null) {
+        void this.#register.note(actor, 'confirm', 'refused', null, null, 'nothing waits for a confirmation');
+        return { ok: false, code: 'nothing-to-confirm', message: 'No version waits for a confirmation.' };
+      }
+      const { version } = this.#newest!;
+      const step: Step = {
+        ...this.#standing!,
+        overlay: this.#overlay,
+        cause: 'confirm',
+        actor,
+        note: `confirms version ${version}`,
+        confirm: null,
+      };
+      const generation = this.#node.policy().generation;
+      return this.#settle(step, { generation, revoked: 0, kept: 0, milliseconds: 0 }, false);
+    });
+  }
+
+  rollback(order: RollbackOrder): Promise<Outcome> {
+    return this.#inTurn(async () => {
+      const { actor } = order;
+      const stale = this.#refuseStale(order.expected, actor, 'rollback');
+      if (stale !== null) return stale;
+      const number = order.version ?? this.#newest!.confirm?.revertTo ?? this.#previous();
+      const record = number === null ? null : await this.#store.read(number);
+      if (record === null) {
+        const message =
+          number === null
+            ? 'There is no earlier version to go back to.'
+            : `There is no version ${number}: bulkhead versions lists those that there are.`;
+        void this.#register.note(actor, 'rollback', 'refused', number, null, message);
+        return { ok: false, code: 'no-such-version', message };
+      }
+      return this.#goBack(record, 'rollback', actor, order.note ?? `back to version ${record.version}`);
+    });
+  }
+
+  quarantine(order: QuarantineOrder): Promise<(Done & { quarantine: Quarantine }) | Refused> {
+    return this.#inTurn(async () => {
+      const number = (this.#newest?.version ?? 0) + 1;
+      const change = addQuarantine(this.#overlay, this.#standing!.document, {
+        ...order,
+        number,
+        author: order.actor.name,
+        now: Date.now(),
+      });
+      const outcome = await this.#changeOverlay(change, 'quarantine', order.actor);
+      return outcome.ok && change.ok ? { ...outcome, quarantine: change.item } : (outcome as Refused);
+    });
+  }
+
+  release(order: { name: string; actor: Actor }): Promise<Outcome> {
+    return this.#inTurn(() => this.#changeOverlay(removeQuarantine(this.#overlay, order.name), 'release', order.actor));
+  }
+
+  setServer(order: ServerOrder): Promise<(Done & { override: ServerOverride | null }) | Refused> {
+    return this.#inTurn(async () => {
+      const change = addServer(this.#overlay, this.#standing!.document, { ...order, author: order.actor.name, now: Date.now() });
+      const outcome = await this.#changeOverlay(change, 'server', order.actor);
+      return outcome.ok && change.ok ? { ...outcome, override: change.item } : (outcome as Refused);
+    });
+  }
+
+  // --- being asked ---------------------------------------------------------------------------------------------------------------
+
+  inForce(): InForce {
+    const { version, author, time, note, summary } = this.#newest!;
+    return { generation: this.#node.policy().generation, version, author, time, note, summary: summary.text };
+  }
+
+  overlay(): Overlay {
+    return this.#overlay;
+  }
+
+  confirmBy(): string | null {
+    const confirm = this.#newest?.confirm ?? null;
+    return confirm === null ? null : new Date(confirm.until).toISOString();
+  }
+
+  recordRefusal(actor: Actor, action: string, detail: string): void {
+    void this.#register.note(actor, action, 'refused', null, null, detail);
+  }
+
+  onEvent(listener: (event: ControlEvent) => void): () => void {
+    return this.#register.listen(listener);
+  }
+
+  onRecords(listener: (lines: Uint8Array) => void): () => void {
+    return this.#node.watchRecords(listener);
+  }
+
+  /** Waits for what is under way, and ends every timer. Nothing is ordered afterwards. */
+  async close(): Promise<void> {
+    this.#watch.close();
+    this.#expiry.off();
+    this.#deadline.off();
+    await this.#queue;
+  }
+
+  // --- carrying out --------------------------------------------------------------------------------------------------------------
+
+  #inTurn<T>(order: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(order);
+    this.#queue = result.catch((error: unknown) => this.#log.error({ err: error }, 'an order has failed'));
+    return result;
+  }
+
+  /** Brings a document with an overlay into force, and settles what follows from it. `unchanged`: it is the newest version already. */
+  async #bring(step: Step, unchanged = false): Promise<Outcome> {
+    const { document, overlay, actor, cause } = step;
+    const problems = conflicts(document, overlay);
+    if (problems.length > 0) return this.#register.refuseProblems(actor, cause, problems);
+    const result = await this.#node.apply(document, (written) => layOver(written, overlay));
+    if (!result.ok) return this.#register.refuseProblems(actor, cause, result.problems);
+    return this.#settle(step, result, unchanged);
+  }
+
+  async #settle(
+    step: Step,
+    result: { generation: number; revoked: number; kept: number; milliseconds: number },
+    unchanged: boolean,
+  ): Promise<Done> {
+    const { sources, document, overlay, cause, actor, note, confirm } = step;
+    const { generation, revoked, kept, milliseconds } = result;
+    const summary = summarise(this.#standing?.document ?? null, document);
+    const detail = note ?? summary.text;
+    await this.#register.note(actor, cause, 'done', (this.#newest?.version ?? 0) + (unchanged ? 0 : 1), generation, detail);
+    const draft = {
+      ...{ generation, time: new Date().toISOString(), cause, author: actor.name, from: actor.from, note, sha256: hashOfSources(sources) },
+      ...{ sources, overlay, fileSha256: this.#fileSha256, confirm, summary, audit: this.#audit.head },
+    };
+    let recorded = true;
+    if (!unchanged || this.#newest === null) {
+      try {
+        this.#newest = await this.#store.append(draft);
+      } catch (error) {
+        recorded = false;
+        this.#newest = { version: (this.#newest?.version ?? 0) + 1, ...draft };
+        this.#log.error({ err: error }, 'the version is in force, but could not be written; a restart will not know it');
+      }
+    }
+    this.#standing = { sources, document };
+    this.#since = generation;
+    this.#overlay = overlay;
+    this.#expiry.at(Math.min(...overlay.quarantines.map(({ until }) => until)));
+    this.#deadline.at(this.#newest.confirm?.until ?? Number.POSITIVE_INFINITY);
+    const { version } = this.#newest;
+    const told = { cause, author: actor.name, from: actor.from, version, generation, revoked, kept, detail };
+    this.#register.tell({ kind: cause === 'revert' ? 'reverted' : cause === 'confirm' ? 'confirmed' : 'applied', ...told });
+    const done = { ok: true, generation, version, revoked, kept, milliseconds, sha256: draft.sha256, summary, recorded } as const;
+    return { ...done, confirm_by: this.confirmBy(), warnings: step.warnings ?? [] };
+  }
+
+  async #changeOverlay(change: Change<unknown>, cause: 'quarantine' | 'release' | 'server', actor: Actor): Promise<Outcome> {
+    if (!change.ok) {
+      void this.#register.note(actor, cause, 'refused', null, null, change.refused.message);
+      return change.refused;
+    }
+    // What waits for its confirmation goes on waiting.
+    const confirm = this.#newest?.confirm ?? null;
+    return this.#bring({ ...this.#standing!, overlay: change.overlay, cause, actor, note: change.note, confirm });
+  }
+
+  async #goBack(record: VersionRecord, cause: 'rollback' | 'revert', actor: Actor, note: string): Promise<Outcome> {
+    const loaded = parseDocument(record.sources);
+    if (!loaded.ok) return this.#register.refuseDocument(actor, cause, loaded);
+    const { document } = loaded;
+    this.#watch.stop();
+    return this.#bring({ sources: record.sources, document, overlay: this.#overlay, cause, actor, note, confirm: null });
+  }
+
+  /** The newest version with another document than the one in force. */
+  #previous(): number | null {
+    const now = this.#newest!.sha256;
+    return this.#store.list().find(({ sha256 }) => sha256 !== now)?.version ?? null;
+  }
+
+  // --- what ends by itself -------------------------------------------------------------------------------------------------------
+
+  async #expire(): Promise<void> {
+    const now = Date.now();
+    const quarantines = this.#overlay.quarantines.filter(({ until }) => until > now);
+    const over = this.#overlay.quarantines.filter(({ until }) => until <= now);
+    if (over.length === 0) return;
+    const confirm = this.#newest?.confirm ?? null;
+    const note = `${over.map(({ name, target }) => `${name} (${target.text})`).join(', ')} is over`;
+    const overlay = { ...this.#overlay, quarantines };
+    const outcome = await this.#bring({ ...this.#standing!, overlay, cause: 'expiry', actor: nodeActor('node'), note, confirm });
+    if (outcome.ok) return;
+    this.#log.error({ problems: outcome.problems }, 'a quarantine is over, but could not be lifted; trying again');
+    this.#expiry.at(now + 5_000);
+  }
+
+  async #unconfirmed(): Promise<void> {
+    const confirm = this.#newest?.confirm ?? null;
+    if (confirm === null || confirm.until > Date.now()) return;
+    await this.#revert(confirm.revertTo, `version ${this.#newest!.version} was not confirmed in time`);
+  }
+
+  async #revert(to: number, why: string): Promise<void> {
+    const record = await this.#store.read(to);
+    if (record === null) {
+      this.#log.error({ version: to }, `${why}, and the version to go back to is gone`);
+      return;
+    }
+    const outcome = await this.#goBack(record, 'revert', nodeActor('node'), `${why}; back to version ${to}`);
+    if (outcome.ok) this.#log.warn({ version: outcome.version, generation: outcome.generation }, `${why}; back to version ${to}`);
+    else this.#log.error({ problems: outcome.problems }, `${why}, but going back to version ${to} was refused`);
+  }
+
+  /** For as long as the guard stands and no other document is in force. */
+  #guard(bounds: GuardBounds, change: Sample, before: number, version: number): void {
+    const mine = this.#standing!.sources;
+    this.#watch.begin(bounds, change, {
+      isOver: () => this.#standing!.sources !== mine,
+      harm: (harm) => {
+        this.#register.tell({ ...about(nodeActor('node'), 'revert', version), kind: 'guarded', detail: harm });
+        void this.#inTurn(async () => {
+          if (this.#standing!.sources === mine) await this.#revert(before, harm);
+        });
+      },
+    });
+  }
+
+  // --- refusing --------------------------------------------------------------------------------------------------------------------
+
+  #restartNeeded({ process }: Document): ProblemView[] {
+    return JSON.stringify(process) === this.#process ? [] : [RESTART_NEEDED];
+  }
+
+  /** An order made on any state since the newest version is fresh: what the node recompiles by itself takes nobody's change away. */
+  #refuseStale(expected: number | null, actor: Actor, action: string): Refused | null {
+    if (expected === null) return null;
+    const inForce = this.inForce();
+    if (expected >= this.#since && expected <= inForce.generation) return null;
+    return this.#register.refuseStale(actor, action, expected, inForce);
+  }
+
+  #refuseUnconfirmed(actor: Actor, action: string): Refused | null {
+    const until = this.confirmBy();
+    return until === null ? null : this.#register.refuseUnconfirmed(actor, action, until, this.inForce());
+  }
+}

@@ -1,0 +1,119 @@
+/** Random pairs of documents: `diff` against flows asked of both. BULKHEAD_PAIRS raises the count, BULKHEAD_SEED repeats a run. */
+import { expect, it } from 'vitest';
+import { parseAddress } from '../../config/address.ts';
+import type { Document, FlowQuestion } from '../../config/document.ts';
+import { PROTOCOLS, WEBSOCKET } from '../../config/protocols.ts';
+import { compile } from '../../policy/compile.ts';
+import { type DiffGroup, diffDocuments } from '../../policy/diff.ts';
+import { explain } from '../../policy/explain.ts';
+import { normaliseHost, normalisePath } from '../../policy/request.ts';
+import { inactivity, rulesOf } from '../../policy/schedule.ts';
+import { endpointKey } from '../../policy/space/destinations.ts';
+import { type Fact, headerFacts, periodFacts } from '../../policy/space/facts.ts';
+import { REQUEST_KINDS } from '../../policy/space/kinds.ts';
+import { isInRegion } from '../../policy/space/requests.ts';
+import { changed, rewritten } from './changes.ts';
+import { edgeSources, HOSTS, METHODS, PATHS, type Random, randomDocument, randomFrom } from './randomDocument.ts';
+
+const SEED = Number(process.env.BULKHEAD_SEED ?? Date.now() % 2 ** 31);
+const PAIRS = Number(process.env.BULKHEAD_PAIRS ?? 25);
+const FLOWS = 150;
+const MOMENTS = [0, Date.UTC(2026, 5, 3, 12), Date.UTC(2031, 0, 4, 3)];
+/** Every second pair is asked at one moment only: an image of another moment is compiled anew. */
+const ONE_MOMENT = [0];
+
+interface Flow extends FlowQuestion {
+  /** One bit. */
+  readonly kind: number;
+}
+
+function numberOf({ words: [a, b, c, d], family }: FlowQuestion['from']): bigint {
+  return family === 4 ? BigInt(d) : (BigInt(a) << 96n) | (BigInt(b) << 64n) | (BigInt(c) << 32n) | BigInt(d);
+}
+
+/** Whether a group speaks of a flow, read from nothing but what the group says. */
+function isIn(group: DiffGroup, flow: Flow, facts: ReadonlyMap<string, Fact>): boolean {
+  if (!group.vips.some((vip) => endpointKey(vip) === endpointKey(flow.to)) || (group.kinds & flow.kind) === 0) return false;
+  const value = numberOf(flow.from);
+  if (!group.sources.some(({ family, first, last }) => family === flow.from.family && first <= value && value <= last)) return false;
+  const holds = (text: string) => {
+    const { until, schedule, header } = facts.get(text)!;
+    return header === null && inactivity({ until, schedule }, flow.at) === null;
+  };
+  const { when } = group.region;
+  if (when.length > 0 && !when.some(({ holding, failing }) => holding.every(holds) && !failing.some(holds))) return false;
+  if (!group.requests || (flow.kind & REQUEST_KINDS) === 0) return true;
+  const request = { method: flow.method ?? 'GET', host: normaliseHost(flow.host!), path: normalisePath(flow.path!) };
+  return isInRegion(group.region, request);
+}
+
+function randomFlow(documents: readonly Document[], sources: readonly string[], random: Random, moments: readonly number[]): Flow {
+  const endpoints = documents.flatMap(({ applications }) => applications.flatMap(({ vips }) => vips.map(({ endpoint }) => endpoint)));
+  // Flows over unix sockets have no address, so no question describes them.
+  const to = endpoints.filter(({ kind }) => kind === 'tcp');
+  const kind = 1 << (random(3) === 0 ? random(PROTOCOLS.length) : random(6));
+  const pick = <T>(list: readonly T[]): T => list[random(list.length)]!;
+  const carries = (kind & REQUEST_KINDS) !== 0;
+  return {
+    from: parseAddress(pick(sources))!,
+    to: pick(to),
+    kind,
+    protocols: kind === WEBSOCKET ? WEBSOCKET | 2 : kind,
+    method: carries ? pick([...METHODS, 'PUT']) : null,
+    host: carries ? pick(HOSTS) : null,
+    path: carries ? pick(PATHS) : null,
+    headers: [],
+    at: pick(moments),
+  };
+}
+
+function factsOf(documents: readonly Document[]): Map<string, Fact> {
+  const rules = documents.flatMap((document) => [...rulesOf(document)]);
+  return new Map(rules.flatMap((rule) => [...periodFacts(rule), ...headerFacts(rule.http?.headers)].map((fact) => [fact.text, fact])));
+}
+
+it(`tells every flow whose verdict differs, once, and no other (seed ${SEED})`, { timeout: 300_000 }, () => {
+  const random = randomFrom(SEED);
+  const counts = { same: 0, different: 0, none: 0, groups: 0 };
+  for (let number = 0; number < PAIRS; number++) {
+    const old = randomDocument(random);
+    const next = random(10) === 0 ? randomDocument(random) : changed(old, random);
+    const why = `seed ${SEED}, pair ${number}`;
+    let groups: readonly DiffGroup[];
+    try {
+      groups = diffDocuments(old, next).groups;
+    } catch (error) {
+      throw new Error(why, { cause: error });
+    }
+    counts.groups += groups.length;
+    if (groups.length === 0) counts.none++;
+    const [before, after] = [compile(old, { now: 0 }), compile(next, { now: 0 })];
+    const facts = factsOf([old, next]);
+    const sources = [...edgeSources(old, random), ...edgeSources(next, random)].filter((source) => source !== null);
+    for (let i = 0; i < FLOWS; i++) {
+      const flow = randomFlow([old, next], sources, random, number % 4 === 0 ? MOMENTS : ONE_MOMENT);
+      const [was, is] = [explain(before, flow).verdict, explain(after, flow).verdict];
+      const speaking = groups.filter((group) => isIn(group, flow, facts));
+      const expected = was === is ? [] : [is === 'allow' ? 'gain' : 'lose'];
+      const found = speaking.filter(({ change }) => change === 'gain' || change === 'lose').map(({ change }) => change);
+      if (`${found}` !== `${expected}`) {
+        expect.fail(
+          `${why}: groups say [${found}], the policies [${expected}]\n${JSON.stringify(flow)}\n${JSON.stringify(old)}\n${JSON.stringify(next)}`,
+        );
+      }
+      counts[was === is ? 'same' : 'different']++;
+    }
+  }
+  // Otherwise the assertions above would mean little.
+  expect(counts.different).toBeGreaterThan(PAIRS * 5);
+  expect(counts.none).toBeGreaterThan(PAIRS / 50);
+});
+
+it(`finds no difference where only the text differs (seed ${SEED})`, { timeout: 300_000 }, () => {
+  const random = randomFrom(SEED + 1);
+  for (let number = 0; number < PAIRS; number++) {
+    const old = randomDocument(random);
+    const why = `seed ${SEED + 1}, document ${number}`;
+    expect(diffDocuments(old, rewritten(rewritten(old, random), random)).groups, why).toEqual([]);
+  }
+});

@@ -1,0 +1,172 @@
+import { describe, expect, it } from 'vitest';
+import { parseAddress } from '../../config/address.ts';
+import { PROTOCOLS } from '../../config/protocols.ts';
+import { compile } from '../../policy/compile.ts';
+import { explain } from '../../policy/explain.ts';
+import { exportable } from '../../policy/export.ts';
+import { toKubernetes } from '../../policy/export-kubernetes.ts';
+import { toNftables } from '../../policy/export-nftables.ts';
+import { coverOf, sourceTermText } from '../../policy/space/cover.ts';
+import { type DocumentWords, documentOf } from './documents.ts';
+import { edgeSources, HOSTS, METHODS, PATHS, randomDocument, randomFrom } from './randomDocument.ts';
+
+const SEED = Number(process.env.BULKHEAD_SEED ?? Date.now() % 2 ** 31);
+
+function openFor(words: DocumentWords): string[] {
+  return exportable(documentOf(words)).vips.map(({ endpoint, sources }) => {
+    return `${endpoint.text}: ${[...coverOf(sources, 4), ...coverOf(sources, 6)].map(sourceTermText).join(', ')}`;
+  });
+}
+
+describe('the sources of a VIP', () => {
+  it.each<[string, DocumentWords, string[]]>([
+    ['nobody without rules', { applications: { a: {} } }, ['10.0.0.1:80: ']],
+    ['everyone of its family', { applications: { a: { rules: [{ action: 'allow' }] } } }, ['10.0.0.1:80: 0.0.0.0/0']],
+    [
+      'what is left of a prefix',
+      {
+        applications: {
+          a: {
+            rules: [
+              { from: ['10.0.0.9'], action: 'deny' },
+              { from: ['10.0.0.0/8'], action: 'allow' },
+            ],
+          },
+        },
+      },
+      ['10.0.0.1:80: 10.0.0.0/8 except 10.0.0.9'],
+    ],
+    ['nobody by protocol', { applications: { a: { rules: [{ protocols: ['tls'], action: 'allow' }] } } }, ['10.0.0.1:80: ']],
+    [
+      'nobody behind a deny by protocol',
+      { applications: { a: { rules: [{ protocols: ['tls'], action: 'deny' }, { action: 'allow' }] } } },
+      ['10.0.0.1:80: '],
+    ],
+    [
+      'everyone where protocols together are all',
+      {
+        applications: {
+          a: {
+            rules: [
+              { protocols: PROTOCOLS.slice(0, 9), action: 'allow' },
+              { protocols: PROTOCOLS.slice(9), action: 'allow' },
+            ],
+          },
+        },
+      },
+      ['10.0.0.1:80: 0.0.0.0/0'],
+    ],
+    [
+      'those without a condition on requests',
+      {
+        applications: {
+          a: {
+            mode: 'http',
+            rules: [
+              { from: ['10.0.0.0/8'], action: 'allow' },
+              { http: { paths: ['/a'] }, action: 'allow' },
+            ],
+          },
+        },
+      },
+      ['10.0.0.1:80: 10.0.0.0/8'],
+    ],
+    [
+      'by port',
+      { applications: { a: { vips: ['10.0.0.1:80', '10.0.0.1:81', '[::1]:80'], rules: [{ ports: [[80, 80]], action: 'allow' }] } } },
+      ['10.0.0.1:80: 0.0.0.0/0', '10.0.0.1:81: ', '[::1]:80: ::/0'],
+    ],
+  ])('are %s', (_, words, expected) => {
+    expect(openFor(words)).toEqual(expected);
+  });
+});
+
+it(`is never wider than the policy (seed ${SEED})`, { timeout: 60_000 }, () => {
+  const random = randomFrom(SEED);
+  let open = 0;
+  for (let number = 0; number < 20; number++) {
+    const document = randomDocument(random);
+    const { vips } = exportable(document);
+    const image = compile(document, { now: 0 });
+    for (const source of edgeSources(document, random)) {
+      if (source === null) continue;
+      const from = parseAddress(source)!;
+      const [a, b, c, d] = from.words;
+      const value = from.family === 4 ? BigInt(d) : (BigInt(a) << 96n) | (BigInt(b) << 64n) | (BigInt(c) << 32n) | BigInt(d);
+      for (const { endpoint, sources } of vips) {
+        if (!sources.some(({ family, first, last }) => family === from.family && first <= value && value <= last)) continue;
+        open++;
+        const pick = <T>(list: readonly T[]): T => list[random(list.length)]!;
+        const flow = {
+          from,
+          to: endpoint,
+          protocols: 1 << random(PROTOCOLS.length),
+          method: pick(METHODS),
+          host: pick(HOSTS),
+          path: pick(PATHS),
+          headers: [],
+          at: 0,
+        };
+        expect(explain(image, flow).verdict, `seed ${SEED}, document ${number}: ${JSON.stringify(flow)}`).toBe('allow');
+      }
+    }
+  }
+  expect(open).toBeGreaterThan(20);
+});
+
+describe('the text', () => {
+  const policy = exportable(
+    documentOf({
+      cluster: ['10.9.0.0/24'],
+      applications: {
+        Shop: {
+          vips: ['10.0.0.1:80', 'unix:/run/s'],
+          rules: [
+            { name: 'web', from: ['10.0.0.0/8'], except: ['10.1.0.0/16'], action: 'allow' },
+            { name: 'tls-only', protocols: ['tls'], action: 'allow' },
+          ],
+        },
+        shop: { vips: ['10.0.0.2:443'], observe: true, rules: [] },
+      },
+    }),
+  );
+
+  it('says what is left out', () => {
+    expect(policy.left).toEqual([
+      expect.stringMatching(/^Rule "tls-only" \(test.yaml:\d+:5\) depends on the protocol/),
+      expect.stringMatching(/^unix:\/run\/s of application "Shop"/),
+      expect.stringMatching(/^Application "shop" only observes/),
+    ]);
+    for (const sentence of policy.left) expect(toNftables(policy)).toContain(`# not expressed: ${sentence}`);
+  });
+
+  it('accepts the lane and VRRP first, and denies at the end of each VIP', () => {
+    const rules = toNftables(policy)
+      .split('\n')
+      .map((line) => line.trim());
+    const at = (text: string) => rules.findIndex((line) => line.startsWith(text));
+    expect(at('meta l4proto 112 accept')).toBeGreaterThan(0);
+    expect(at('ip saddr @sources_')).toBeGreaterThan(at('meta l4proto 112'));
+    expect(at('ip daddr 10.0.0.1 tcp dport 80 ip saddr')).toBeGreaterThan(at('ip saddr @sources_'));
+    expect(at('ip daddr 10.0.0.1 tcp dport 80 reject')).toBe(at('ip daddr 10.0.0.1 tcp dport 80 ip saddr') + 1);
+  });
+
+  it('is one NetworkPolicy an application, each with a label of its own', () => {
+    const lane = { from: [{ ipBlock: { cidr: '10.9.0.0/24' } }] };
+    expect(toKubernetes(policy).policies).toMatchObject([
+      {
+        metadata: { name: 'shop' },
+        spec: {
+          podSelector: { matchLabels: { 'app.kubernetes.io/name': 'shop' } },
+          policyTypes: ['Ingress'],
+          ingress: [
+            { from: [{ ipBlock: { cidr: '10.9.0.0/24' } }] },
+            { from: [{ ipBlock: { cidr: '10.0.0.0/8', except: ['10.1.0.0/16'] } }], ports: [{ protocol: 'TCP', port: 80 }] },
+          ],
+        },
+      },
+      // The cluster lane alone reaches what no rule opens.
+      { metadata: { name: 'shop-2' }, spec: { ingress: [lane, { ...lane, ports: [{ protocol: 'TCP', port: 443 }] }] } },
+    ]);
+  });
+});

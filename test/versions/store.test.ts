@@ -1,0 +1,123 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { decodeVersion, encodeVersion, hashOfSources, NO_OVERLAY, type VersionRecord } from '../../proxy/versions/record.ts';
+import { VERSIONS_MAX, VersionStore } from '../../proxy/versions/store.ts';
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'bulkhead-versions-'));
+  folders.push(made);
+  return made;
+}
+
+function draft(text: string): Omit<VersionRecord, 'version'> {
+  const sources = [{ file: 'bulkhead.yaml', text }];
+  const none = { added: [], removed: [], changed: [] };
+  return {
+    generation: 1,
+    time: '2026-11-22T06:00:00.000Z',
+    cause: 'apply',
+    author: 'ana',
+    from: '127.0.0.1:40000',
+    note: 'näh, "quoted"\n',
+    sha256: hashOfSources(sources),
+    sources,
+    overlay: NO_OVERLAY,
+    fileSha256: null,
+    confirm: null,
+    summary: { applications: none, rules: none, reordered: [], segments: none, pools: none, text: 'no change' },
+    audit: '0'.repeat(64),
+  };
+}
+
+describe('versions on disk', () => {
+  it('come back whole after a restart, newest first, under the same numbers', async () => {
+    const directory = folder();
+    const store = await VersionStore.open(directory);
+    await store.append(draft('version: 1 # one'));
+    await store.append(draft('version: 1 # two'));
+    const again = await VersionStore.open(directory);
+    expect(again.list().map(({ version, note }) => [version, note])).toEqual([
+      [2, 'näh, "quoted"\n'],
+      [1, 'näh, "quoted"\n'],
+    ]);
+    expect((await again.read(1))?.sources).toEqual([{ file: 'bulkhead.yaml', text: 'version: 1 # one' }]);
+    expect(again.newest).toEqual(await again.read(2));
+    expect(await again.read(3)).toBeNull();
+  });
+
+  it('open on the last whole version, whatever byte the newest one ends at', async () => {
+    const directory = folder();
+    const store = await VersionStore.open(directory);
+    const first = await store.append(draft('version: 1 # ä'));
+    await store.append(draft('version: 1 # two'));
+    const path = join(directory, 'version-00000002.json');
+    const whole = readFileSync(path);
+    for (let length = 0; length < whole.length; length++) {
+      writeFileSync(path, whole.subarray(0, length));
+      const torn = await VersionStore.open(directory);
+      expect(torn.newest, `cut at byte ${length}`).toEqual(first);
+      expect(torn.damaged).toEqual([path]);
+    }
+    writeFileSync(path, whole);
+    expect((await VersionStore.open(directory)).newest?.version).toBe(2);
+  }, 30_000);
+
+  it('give a damaged version’s number to no other', async () => {
+    const directory = folder();
+    const store = await VersionStore.open(directory);
+    await store.append(draft('a'));
+    await store.append(draft('b'));
+    truncateSync(join(directory, 'version-00000002.json'), 10);
+    const again = await VersionStore.open(directory);
+    expect((await again.append(draft('c'))).version).toBe(3);
+  });
+
+  it('leave nothing of a write that was never finished', async () => {
+    const directory = folder();
+    writeFileSync(join(directory, 'version-00000001.json.4194304.new'), '{"version":1');
+    const store = await VersionStore.open(directory);
+    expect([store.newest, readdirSync(directory)]).toEqual([null, []]);
+  });
+
+  it('do not take a number that another process has taken meanwhile', async () => {
+    const directory = folder();
+    const one = await VersionStore.open(directory);
+    const other = await VersionStore.open(directory);
+    expect([(await one.append(draft('a'))).version, (await other.append(draft('b'))).version]).toEqual([1, 2]);
+  });
+
+  it(`are at most ${VERSIONS_MAX}, and the oldest go first`, async () => {
+    const directory = folder();
+    const text = encodeVersion({ version: 1, ...draft('x') });
+    for (let version = 1; version <= VERSIONS_MAX; version++) {
+      const record = { ...decodeVersion(text)!, version };
+      writeFileSync(join(directory, `version-${String(version).padStart(8, '0')}.json`), encodeVersion(record));
+    }
+    const store = await VersionStore.open(directory);
+    await store.append(draft('y'));
+    const numbers = store.list().map(({ version }) => version);
+    expect([numbers.length, numbers[0], numbers.at(-1)]).toEqual([VERSIONS_MAX, VERSIONS_MAX + 1, 2]);
+    expect(readdirSync(directory).length).toBe(VERSIONS_MAX);
+  });
+
+  it('live in memory where there is no folder', async () => {
+    const store = await VersionStore.open(null);
+    for (let i = 1; i <= 60; i++) await store.append(draft(`${i}`));
+    expect(store.list().length).toBe(50);
+    expect((await store.read(60))?.sources[0]?.text).toBe('60');
+  });
+
+  it('are told from changed ones', () => {
+    const text = encodeVersion({ version: 1, ...draft('allow') });
+    expect(decodeVersion(text)).not.toBeNull();
+    expect(decodeVersion(text.replace('allow', 'alloW'))).toBeNull();
+    expect(decodeVersion('[]\n')).toBeNull();
+  });
+});

@@ -1,0 +1,150 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { parseAddress } from '../../config/address.ts';
+import type { Endpoint } from '../../config/document.ts';
+import { listen } from '../../proxy/wire/listen.ts';
+import type { StreamHandle } from '../../proxy/wire/native.ts';
+import { Wire, type WireOwner } from '../../proxy/wire/wire.ts';
+import { freePort, until } from '../node/harness.ts';
+
+class Owner implements WireOwner {
+  read = 0;
+  ends = 0;
+  drained = 0;
+  readonly errors: number[] = [];
+  wireData(_wire: Wire, _bytes: Buffer, length: number): void {
+    this.read += length;
+  }
+  wireEnd(): void {
+    this.ends++;
+  }
+  wireError(_wire: Wire, errno: number): void {
+    this.errors.push(errno);
+  }
+  wireDrained(): void {
+    this.drained++;
+  }
+}
+
+/** A wire and the plain socket at its other end. */
+async function pair(): Promise<{ wire: Wire; owner: Owner; peer: Socket; done: () => void }> {
+  const port = await freePort();
+  const endpoint: Endpoint = { kind: 'tcp', address: parseAddress('127.0.0.1')!, port, text: `127.0.0.1:${port}` };
+  const accepted = Promise.withResolvers<StreamHandle>();
+  const result = listen(endpoint, false, { accept: (handle) => accepted.resolve(handle), acceptFailed: () => undefined });
+  if (!result.ok) throw new Error(result.code);
+  const peer = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  peer.on('error', () => undefined);
+  const owner = new Owner();
+  const [handle] = await Promise.all([accepted.promise, once(peer, 'connect')]);
+  const wire = new Wire(handle, owner);
+  return {
+    wire,
+    owner,
+    peer,
+    done: () => {
+      wire.close();
+      peer.destroy();
+      result.listener.close();
+    },
+  };
+}
+
+/** Writes until the kernel takes no more. */
+function fill(wire: Wire): void {
+  while (wire.pending === 0) wire.writeBytes(Buffer.alloc(64 * 1024, 'x'));
+}
+
+/** How the stream ends for who reads it: `end`, or the code of the error. */
+function endOf(socket: Socket): Promise<string> {
+  socket.resume();
+  return once(socket, 'end').then(
+    () => 'end',
+    (error: NodeJS.ErrnoException) => error.code ?? '',
+  );
+}
+
+describe('a wire', () => {
+  it('that is reset while its end waits behind writes is reset, not ended in the middle of the stream', async () => {
+    const { wire, peer, done } = await pair();
+    fill(wire);
+    wire.end();
+    wire.reset();
+    expect(await endOf(peer)).toBe('ECONNRESET');
+    done();
+  });
+
+  it('that is reset in the same turn as its end frees its socket, and takes nothing any more', async () => {
+    const { wire, peer, done } = await pair();
+    wire.end();
+    wire.reset();
+    const failed = once(peer, 'error');
+    peer.resume();
+    const writing = setInterval(() => peer.write('x'), 5);
+    expect(['EPIPE', 'ECONNRESET']).toContain(((await failed)[0] as { code: string }).code);
+    clearInterval(writing);
+    done();
+  });
+
+  it('sends its end after everything written before it', async () => {
+    const { wire, owner, peer, done } = await pair();
+    fill(wire);
+    wire.writeBytes(Buffer.from('last'));
+    wire.end();
+    let tail = '';
+    peer.on('data', (data: Buffer) => (tail = (tail + data.toString('latin1')).slice(-4)));
+    await once(peer, 'end');
+    expect(tail).toBe('last');
+    expect(owner.drained).toBeGreaterThan(0);
+    expect(owner.errors).toEqual([]);
+    done();
+  });
+
+  it('still reads after its own end, and tells the other end once', async () => {
+    const { wire, owner, peer, done } = await pair();
+    wire.end();
+    wire.resume();
+    peer.resume();
+    await once(peer, 'end');
+    peer.end('after your end');
+    await until(() => owner.ends === 1);
+    expect(owner.read).toBe(14);
+    done();
+  });
+
+  it('tells a reset once, and neither data nor an end after it', async () => {
+    const { wire, owner, peer, done } = await pair();
+    wire.resume();
+    peer.resetAndDestroy();
+    await until(() => owner.errors.length > 0);
+    wire.writeBytes(Buffer.from('x'));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(owner.errors).toEqual([-104]);
+    expect(owner.ends).toBe(0);
+    done();
+  });
+
+  it('reads nothing while it is paused: the kernel holds the peer back', async () => {
+    const { wire, owner, peer, done } = await pair();
+    peer.write(Buffer.alloc(1024));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(owner.read).toBe(0);
+    wire.resume();
+    await until(() => owner.read === 1024);
+    done();
+  });
+});
+
+it('a listener frees its port at once', async () => {
+  const port = await freePort();
+  const endpoint: Endpoint = { kind: 'tcp', address: parseAddress('127.0.0.1')!, port, text: '' };
+  const nobody = { accept: () => undefined, acceptFailed: () => undefined };
+  const first = listen(endpoint, false, nobody);
+  expect(first.ok).toBe(true);
+  expect(listen(endpoint, false, nobody)).toEqual({ ok: false, code: 'EADDRINUSE' });
+  if (first.ok) first.listener.close();
+  const server = createServer().listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  server.close();
+});
