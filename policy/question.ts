@@ -44,9 +44,10 @@ export function decideFacts(image: Image, { vip, atom, protocols, request }: Omi
 
 /** An address is found under its own VIP, or under one that listens on every address of that port. */
 function vipOf(image: Image, { to }: FlowQuestion): number {
-  const texts = to.kind === 'unix' ? [to.text] : [formatHostPort(to.address, to.port), to.text, `0.0.0.0:${to.port}`, `[::]:${to.port}`];
-  // An IPv6 address is not reached through 0.0.0.0; an IPv4 address is through [::], which Node opens for both families.
-  if (to.kind === 'tcp' && to.address.family === 6) texts.splice(2, 1);
+  if (to.kind === 'unix') return image.vipIndex(to.text);
+  // The wildcards are apart: [::] takes no IPv4 connection, and 0.0.0.0 no IPv6 one.
+  const wildcard = to.address.family === 4 ? `0.0.0.0:${to.port}` : `[::]:${to.port}`;
+  const texts = [formatHostPort(to.address, to.port), to.text, wildcard];
   return texts.map((text) => image.vipIndex(text)).find((vip) => vip >= 0) ?? -1;
 }
 

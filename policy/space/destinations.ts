@@ -18,8 +18,8 @@ export class Listeners {
   at(endpoint: Endpoint): number {
     const own = this.#applications.get(endpointKey(endpoint));
     if (own !== undefined || endpoint.kind === 'unix') return own ?? -1;
-    const wildcards = endpoint.address.family === 4 ? [`0.0.0.0:${endpoint.port}`, `[::]:${endpoint.port}`] : [`[::]:${endpoint.port}`];
-    return wildcards.map((text) => this.#applications.get(text)).find((found) => found !== undefined) ?? -1;
+    const wildcard = endpoint.address.family === 4 ? `0.0.0.0:${endpoint.port}` : `[::]:${endpoint.port}`;
+    return this.#applications.get(wildcard) ?? -1;
   }
 }
 
@@ -28,14 +28,6 @@ export function endpointsOf(documents: readonly Document[]): Endpoint[] {
   const endpoints = new Map<string, Endpoint>();
   for (const { applications } of documents) {
     for (const { vips } of applications) for (const { endpoint } of vips) endpoints.set(endpointKey(endpoint), endpoint);
-  }
-  // What listens on [::] is asked for IPv4 addresses too.
-  for (const endpoint of [...endpoints.values()]) {
-    if (endpoint.kind === 'unix' || endpointKey(endpoint) !== `[::]:${endpoint.port}`) continue;
-    const text = `0.0.0.0:${endpoint.port}`;
-    if (!endpoints.has(text)) {
-      endpoints.set(text, { kind: 'tcp', address: { family: 4, words: [0, 0, 0xffff, 0] }, port: endpoint.port, text });
-    }
   }
   return [...endpoints.values()];
 }

@@ -45,7 +45,8 @@ describe('the verdict', () => {
     ['10.9.0.1', '127.0.0.1:6432', {}, 'allow', 'db', 'cluster', 'cluster'],
     ['127.0.0.7', '127.0.0.1:1', {}, 'deny', null, 'default', 'default'],
     ['127.0.0.7', '192.0.2.1:7000', {}, 'deny', 'watched', 'default', 'default'],
-    ['127.0.0.7', '192.0.2.1:7001', {}, 'deny', 'watched', 'default', 'default'],
+    ['::1', '[2001:db8::1]:7001', {}, 'deny', 'watched', 'default', 'default'],
+    ['127.0.0.7', '192.0.2.1:7001', {}, 'deny', null, 'default', 'default'],
     ['::1', '[::1]:7000', {}, 'deny', null, 'default', 'default'],
   ])('%s to %s %o: %s by %s/%s', (from, to, more, verdict, application, rule, tier) => {
     const { at, ...explained } = ask(from, to, more);

@@ -87,11 +87,11 @@ applications:
     ]);
     const result = JSON.parse(cannon.stdout) as { errors: number; timeouts: number; non2xx: number; '2xx': number };
     expect(result).toMatchObject({ errors: 0, timeouts: 0, non2xx: 0, '2xx': 2000 });
-    // wrk leaves with up to one request under way on each connection.
+    // When its time is over, each of wrk's connections has an answer that it no longer counts, or one more request under way, or both.
     await until(() => running.application('shop').flowsActive === 0);
     const counted = running.application('shop').responses[1] - before;
     expect(counted).toBeGreaterThanOrEqual(wrk + 2000);
-    expect(counted).toBeLessThanOrEqual(wrk + 2000 + 16);
+    expect(counted).toBeLessThanOrEqual(wrk + 2000 + 2 * 16);
   });
 
   it('Redis is found by its first bytes and carried, pipelines and large values included', async () => {
