@@ -216,12 +216,12 @@ describe('a reset or an end', () => {
       server.sockets.length = 0;
     };
     // Until heaps and pools have their size.
-    await round(4_000);
+    await round(10_000);
     const [files, memory] = [descriptors(), resident()];
     await round(10_000);
     await until(() => descriptors() <= files + 5);
     // Heaps of two threads still grow by a few ten megabytes here, and then no more; a chunk lost each time would be 40 MB on top.
-    expect(resident() - memory).toBeLessThan(64 * 1024 * 1024);
+    expect(resident() - memory).toBeLessThan(56 * 1024 * 1024);
     expect(proxy.running.node.counters().workerRestarts).toBe(0);
     await proxy.stop();
     await server.close();
