@@ -113,11 +113,6 @@ export function isWildcard(address: Address): boolean {
   return address.family === 4 ? address.words[3] === 0 : address.words.every((word) => word === 0);
 }
 
-export function isLoopback(address: Address): boolean {
-  const [a, b, c, d] = address.words;
-  return address.family === 4 ? d >>> 24 === 127 : a === 0 && b === 0 && c === 0 && d === 1;
-}
-
 function formatIpv4(value: number): string {
   return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
 }

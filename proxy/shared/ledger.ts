@@ -16,7 +16,6 @@ export const LIMITS = [
   'head-size',
   'head-fields',
   'target-size',
-  'pipelined-bytes',
   'request-head',
   'request-body',
   'response',
