@@ -15,10 +15,10 @@ import { holdInTarpit } from '../relay/farewell.ts';
 import * as ledger from '../shared/ledger.ts';
 import type { Chunk } from '../wire/chunks.ts';
 import { Held } from '../wire/held.ts';
-import type { StreamHandle } from '../wire/native.ts';
 import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
 import { closeFlow, describeFlow, Flow, openFlow, Party } from '../worker/account.ts';
+import type { Arrival } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { countShadows, logDecided } from '../worker/decided.ts';
 import type { PolicyInForce } from '../worker/policy-in-force.ts';
@@ -81,25 +81,17 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
   private denyWith: DenyWith | null = null;
   private turning = false;
 
-  constructor(
-    context: Context,
-    listener: ListenerPlace,
-    handle: StreamHandle,
-    source: SourceWords,
-    sourceText: string,
-    address: string,
-    application: PlannedApplication,
-    hasAddress: boolean,
-  ) {
+  constructor(context: Context, arrival: Arrival) {
+    const { listener, application, early } = arrival;
     this.context = context;
     this.listener = listener;
-    this.source = source;
-    this.party = new Party(listener, sourceText);
-    this.forwarding = new Forwarding(address);
+    this.source = arrival.source;
+    this.party = new Party(listener, arrival.sourceText);
+    this.forwarding = new Forwarding(arrival.address);
     this.capsColumn = application.column;
-    this.hasAddress = hasAddress;
+    this.hasAddress = arrival.hasAddress;
     this.defaultHost = Buffer.from(listener.text.startsWith('unix:') ? 'localhost' : listener.text, 'latin1');
-    this.client = new Wire(handle, this);
+    this.client = new Wire(arrival.handle, this);
     this.exchange = new Exchange(this);
     this.atom = NO_ADDRESS_ATOM;
     this.application = application;
@@ -109,6 +101,7 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
     this.judge();
     this.expireIn(application.timeouts.requestHead);
     this.client.resume();
+    if (early !== null) this.wireData(this.client, early, early.length);
   }
 
   // --- the verdict ---------------------------------------------------------------------------------------------------------------

@@ -12,10 +12,10 @@ import type { PlannedApplication } from '../node/plan.ts';
 import type { DialResult, FlowRecord } from '../observe/view.ts';
 import * as ledger from '../shared/ledger.ts';
 import { Held } from '../wire/held.ts';
-import type { StreamHandle } from '../wire/native.ts';
 import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
 import { closeFlow, describeFlow, type EndedBy, Flow, openFlow, Party } from '../worker/account.ts';
+import type { Arrival } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { countShadows, logDecided } from '../worker/decided.ts';
 import type { PolicyInForce } from '../worker/policy-in-force.ts';
@@ -68,31 +68,25 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
   /** How long no byte may come: idle, or half-closed once one side has ended. */
   private idleMs = 0;
 
-  constructor(
-    context: Context,
-    listener: ListenerPlace,
-    handle: StreamHandle,
-    source: SourceWords,
-    sourceText: string,
-    application: PlannedApplication,
-    hasAddress: boolean,
-  ) {
+  constructor(context: Context, arrival: Arrival) {
+    const { listener, source, hasAddress, application, early } = arrival;
     this.context = context;
     this.listener = listener;
     this.source = source;
     this.hasAddress = hasAddress;
-    this.party = new Party(listener, sourceText);
+    this.party = new Party(listener, arrival.sourceText);
     this.capsColumn = application.column;
     this.application = application;
     this.decided = context.policy;
     this.pool = context.policy.poolOf(listener.application);
-    this.client = new Wire(handle, this);
+    this.client = new Wire(arrival.handle, this);
     this.lease = new Lease(this, this);
     this.atom = hasAddress ? atomOf(context.policy.image, source[0], source[1], source[2], source[3]) : NO_ADDRESS_ATOM;
     context.sessions.add(this);
     this.flow.startedAt = context.clock.now();
     this.takeTimeouts();
     this.consider();
+    if (early !== null) this.wireData(this.client, early, early.length);
   }
 
   // --- the verdict ---------------------------------------------------------------------------------------------------------------

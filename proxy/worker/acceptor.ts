@@ -7,6 +7,7 @@ import { TcpSession } from '../relay/tcp-session.ts';
 import * as ledger from '../shared/ledger.ts';
 import { type Accepting, type Listener, listen } from '../wire/listen.ts';
 import type { StreamHandle } from '../wire/native.ts';
+import { type Arrival, PLAIN_ARRIVAL } from './arrival.ts';
 import type { Context } from './context.ts';
 import type { ListenerPlace } from './session.ts';
 
@@ -73,13 +74,18 @@ export class Acceptor implements Accepting {
       return;
     }
     policy.ledger.add(place.application, ledger.CONNECTIONS_OPENED, 1);
-    if (application.mode === 'http') new HttpConnection(context, place, handle, source, text, address, application, hasAddress);
-    else new TcpSession(context, place, handle, source, text, application, hasAddress);
+    begin(context, { ...PLAIN_ARRIVAL, handle, listener: place, application, source, hasAddress, address, sourceText: text });
   }
 
   acceptFailed(errno: number): void {
     this.trouble(errno);
   }
+}
+
+/** hot: the session that carries the connection from here on. */
+function begin(context: Context, arrival: Arrival): void {
+  if (arrival.application.mode === 'http') new HttpConnection(context, arrival);
+  else new TcpSession(context, arrival);
 }
 
 /** hot: dotted IPv4 by hand, the rest (IPv6, with the zone that link-local ones carry) by the parser of the file. */

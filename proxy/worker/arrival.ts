@@ -1,0 +1,47 @@
+/**
+ * A connection as it comes to the session that carries it: accepted, with its place under the caps, and with what the stages before have
+ * learnt of its client. Made once a connection, never changed.
+ */
+import type { SourceWords } from '../balance/pool.ts';
+import type { PlannedApplication } from '../node/plan.ts';
+import type { StreamHandle } from '../wire/native.ts';
+import type { ListenerPlace } from './session.ts';
+
+export interface Arrival {
+  /** Whose bytes the session reads: the socket, or what decrypts it. */
+  readonly handle: StreamHandle;
+  readonly listener: ListenerPlace;
+  readonly application: PlannedApplication;
+  /** The client: the peer, or whom a trusted peer names in a PROXY header. */
+  readonly source: SourceWords;
+  /** False for a unix socket: matched by rules for any alone. */
+  readonly hasAddress: boolean;
+  /** The source without a port; empty where it has no address. */
+  readonly address: string;
+  /** `address:port`, as in records. */
+  readonly sourceText: string;
+  /** Bytes of the client that were read already and are the session's first; null for none. Its own memory. */
+  readonly early: Buffer | null;
+  /** What a TLS client said in its hello; null where no stage before has read one. */
+  readonly tls: TlsFacts | null;
+  /** Who the client has shown itself to be, each as `kind:value`; empty for nobody. */
+  readonly identities: readonly string[];
+}
+
+/** A TLS client's hello, and what became of it. */
+export interface TlsFacts {
+  /** Lower case, without a dot at the end; null where the client named none. */
+  readonly sni: string | null;
+  /** Protocols that the client offered. */
+  readonly alpn: readonly string[];
+  readonly ja4: string;
+  /** Decrypted here. False: passed through. */
+  readonly terminated: boolean;
+  /** What was agreed on; null where passed through, or where no protocol was. */
+  readonly version: string | null;
+  readonly cipher: string | null;
+  readonly agreed: string | null;
+}
+
+/** What a connection is that nothing was learnt of. */
+export const PLAIN_ARRIVAL = { early: null, tls: null, identities: [] } as const;
