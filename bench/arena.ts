@@ -2,6 +2,7 @@
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { BenchCertificate } from './certificate.ts';
 import type { Findings, Measure, Sample } from './findings.ts';
 import { type Cores, runToEnd } from './launch.ts';
 import { cpuBetween, readCpu } from './measure.ts';
@@ -10,6 +11,7 @@ import type { Backends, Peer, RunningPeer, Setup } from './peers/peer.ts';
 export interface Arena {
   readonly findings: Findings;
   readonly backends: Backends;
+  readonly certificate: BenchCertificate;
   readonly peers: readonly Peer[];
   readonly rounds: number;
   readonly seconds: number;
@@ -39,6 +41,7 @@ export async function startPeer(
   const setup: Setup = {
     folder,
     backends: arena.backends,
+    certificate: arena.certificate,
     cores: options.cores ?? 'proxy',
     workers: options.workers ?? 1,
     flows: options.flows ?? 4_000,

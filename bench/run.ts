@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Arena, messageOf, startPeer } from './arena.ts';
 import { startBackends } from './backends.ts';
+import { makeCertificate } from './certificate.ts';
 import { Findings } from './findings.ts';
 import { CORES_APART, runToEnd, stopAll } from './launch.ts';
 import { describeCommit, describeMachine, othersShare, readBusyness } from './machine.ts';
@@ -17,11 +18,13 @@ import type { Peer, RunningPeer } from './peers/peer.ts';
 import { plot } from './plot.ts';
 import { type Circumstances, formatReport, makeReport } from './report.ts';
 import { provideTools } from './tools.ts';
+import { h2 } from './work/h2.ts';
 import { http } from './work/http.ts';
 import { latency } from './work/latency.ts';
 import { memory } from './work/memory.ts';
 import { rules } from './work/rules.ts';
 import { bulk, connect, pingpong } from './work/tcp.ts';
+import { tls } from './work/tls.ts';
 import { workers } from './work/workers.ts';
 
 const PEER: Record<PeerName, Peer> = {
@@ -42,6 +45,8 @@ const SIDE_BY_SIDE: { readonly [name in WorkName]?: (arena: Arena, peers: readon
   pingpong,
   connect,
   latency,
+  tls,
+  h2,
 };
 
 async function main(): Promise<number> {
@@ -83,7 +88,15 @@ async function main(): Promise<number> {
 async function measureAll(options: Options, findings: Findings, folder: string): Promise<void> {
   const backends = await startBackends(folder);
   const peers = options.peers.map((name) => PEER[name]);
-  const arena: Arena = { ...options, findings, folder, backends: backends.ports, peers, progress };
+  const arena: Arena = {
+    ...options,
+    findings,
+    folder,
+    backends: backends.ports,
+    certificate: await makeCertificate(folder),
+    peers,
+    progress,
+  };
   const running: RunningPeer[] = [];
   try {
     const sideBySide = options.works.filter((work) => SIDE_BY_SIDE[work] !== undefined);
@@ -105,7 +118,8 @@ function toolsFor({ peers, works }: Options): string[] {
   // nginx is the backend for HTTP in any case.
   const tools = ['nginx', ...(CORES_APART ? ['taskset'] : [])];
   if (peers.some((peer) => peer.startsWith('haproxy'))) tools.push('haproxy');
-  if (works.some((work) => ['http', 'latency', 'rules', 'workers'].includes(work))) tools.push('wrk');
+  if (works.some((work) => ['http', 'latency', 'rules', 'workers', 'tls'].includes(work))) tools.push('wrk');
+  if (works.includes('h2')) tools.push('h2load');
   return tools;
 }
 

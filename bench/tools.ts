@@ -16,6 +16,7 @@ const TOOLS: readonly Tool[] = [
     present: () => onPath('nginx') && existsSync('/usr/lib/nginx/modules/ngx_stream_module.so'),
   },
   { program: 'wrk', packages: ['wrk'], present: () => onPath('wrk') },
+  { program: 'h2load', packages: ['nghttp2-client'], present: () => onPath('h2load') },
   { program: 'taskset', packages: ['util-linux'], present: () => onPath('taskset') },
 ];
 const INSTALL_TIMEOUT_MS = 180_000;

@@ -20,7 +20,6 @@ export interface Prefix {
 
 const MAPPED = 0xffff;
 const DECIMAL_OCTET = /^(0|[1-9][0-9]{0,2})$/;
-const HEX_GROUP = /^[0-9a-fA-F]{1,4}$/;
 
 /** Reads an IPv4 or IPv6 address; null where the text is not one. */
 export function parseAddress(text: string): Address | null {
@@ -122,50 +121,91 @@ function isMapped(words: readonly number[]): boolean {
 }
 
 function maskWords(words: readonly [number, number, number, number], bits: number): [number, number, number, number] {
-  const masked = words.map((word, i) => {
-    const kept = Math.min(32, Math.max(0, bits - i * 32));
-    return kept === 0 ? 0 : (word & (0xffffffff << (32 - kept))) >>> 0;
-  });
-  return masked as [number, number, number, number];
+  return [maskWord(words[0], bits), maskWord(words[1], bits - 32), maskWord(words[2], bits - 64), maskWord(words[3], bits - 96)];
 }
 
-function parseIpv4(text: string): number | null {
-  const parts = text.split('.');
-  if (parts.length !== 4) return null;
+function maskWord(word: number, kept: number): number {
+  if (kept <= 0) return 0;
+  return kept >= 32 ? word : (word & (0xffffffff << (32 - kept))) >>> 0;
+}
+
+const DOT = 0x2e;
+const COLON = 0x3a;
+
+/** The value of dotted decimals from `from` on; null where the text from there is not exactly that. Files hold them by the hundred thousand. */
+function parseIpv4(text: string, from = 0): number | null {
   let value = 0;
-  for (const part of parts) {
-    if (!DECIMAL_OCTET.test(part) || Number(part) > 255) return null;
-    value = value * 256 + Number(part);
+  let octet = -1;
+  let parts = 1;
+  for (let i = from; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === DOT) {
+      if (octet < 0 || ++parts > 4) return null;
+      value = value * 256 + octet;
+      octet = -1;
+    } else {
+      const digit = code - 0x30;
+      // No sign, and no leading zero, which some read as octal.
+      if (digit < 0 || digit > 9 || octet === 0) return null;
+      octet = octet < 0 ? digit : octet * 10 + digit;
+      if (octet > 255) return null;
+    }
   }
-  return value;
+  return parts === 4 && octet >= 0 ? value * 256 + octet : null;
 }
 
+/** Groups of 16 bits; one `::` stands for at least one group of zeros (RFC 4291 §2.2), and the end may be dotted IPv4 (form 3). */
 function parseIpv6(text: string): [number, number, number, number] | null {
-  const halves = text.split('::');
-  if (halves.length > 2) return null;
-  const head = parseGroups(halves[0]!, halves.length === 1);
-  const tail = halves.length === 2 ? parseGroups(halves[1]!, true) : [];
-  if (head === null || tail === null) return null;
-  const missing = 8 - head.length - tail.length;
-  // `::` stands for at least one group of zeros (RFC 4291 §2.2).
-  if (halves.length === 1 ? missing !== 0 : missing < 1) return null;
-  const groups = [...head, ...new Array<number>(missing).fill(0), ...tail];
-  const word = (i: number) => ((groups[i * 2]! << 16) | groups[i * 2 + 1]!) >>> 0;
-  return [word(0), word(1), word(2), word(3)];
+  const groups: number[] = [];
+  let gap = -1;
+  let at = 0;
+  if (text.startsWith('::')) {
+    gap = 0;
+    at = 2;
+  }
+  while (at < text.length) {
+    if (groups.length === 8) return null;
+    let group = 0;
+    let end = at;
+    for (; end < text.length && text.charCodeAt(end) !== COLON; end++) {
+      const code = text.charCodeAt(end);
+      if (code === DOT) {
+        const value = groups.length > 6 ? null : parseIpv4(text, at);
+        return value === null ? null : wordsOf(groups, gap, value);
+      }
+      const digit = hexDigit(code);
+      if (digit < 0 || end - at === 4) return null;
+      group = group * 16 + digit;
+    }
+    if (end === at) return null;
+    groups.push(group);
+    if (end === text.length) return wordsOf(groups, gap, null);
+    at = end + 1;
+    if (at === text.length) return null;
+    if (text.charCodeAt(at) === COLON) {
+      if (gap >= 0) return null;
+      gap = groups.length;
+      at++;
+    }
+  }
+  return wordsOf(groups, gap, null);
 }
 
-/** Groups of one half; only the last half of an address may end in dotted IPv4 (RFC 4291 §2.2 form 3). */
-function parseGroups(text: string, mayEndInIpv4: boolean): number[] | null {
-  if (text === '') return [];
-  const groups: number[] = [];
-  const parts = text.split(':');
-  for (const [i, part] of parts.entries()) {
-    if (mayEndInIpv4 && i === parts.length - 1 && part.includes('.')) {
-      const value = parseIpv4(part);
-      if (value === null) return null;
-      groups.push(value >>> 16, value & 0xffff);
-    } else if (HEX_GROUP.test(part)) groups.push(Number.parseInt(part, 16));
-    else return null;
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const lower = code | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+}
+
+/** Groups with zeros at the gap, followed by IPv4 where there is one. */
+function wordsOf(groups: number[], gap: number, ipv4: number | null): [number, number, number, number] | null {
+  if (ipv4 !== null) groups.push(ipv4 >>> 16, ipv4 & 0xffff);
+  const missing = 8 - groups.length;
+  if (gap < 0 ? missing !== 0 : missing < 1) return null;
+  const words: [number, number, number, number] = [0, 0, 0, 0];
+  for (let i = 0; i < groups.length; i++) {
+    const place = gap >= 0 && i >= gap ? i + missing : i;
+    words[place >>> 1] = (words[place >>> 1]! | (groups[i]! << (place & 1 ? 0 : 16))) >>> 0;
   }
-  return groups;
+  return words;
 }

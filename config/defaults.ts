@@ -32,6 +32,9 @@ export const LOOPBACK: readonly Prefix[] = LANE_DEFAULT;
 /** Fair without knowing anything of the servers. */
 export const BALANCE_DEFAULT = 'round-robin';
 
+/** Every server of the web speaks it. */
+export const SERVER_PROTOCOL_DEFAULT = 'http';
+
 /** Weights are shares; equal ones are 1. */
 export const SERVER_WEIGHT_DEFAULT = 1;
 
@@ -83,6 +86,12 @@ export const HALF_CLOSED_TIMEOUT_MS_DEFAULT = 10_000;
 /** A client that means to speak first does so within a round trip or two. */
 export const DETECT_TIMEOUT_MS_DEFAULT = 2_000;
 
+/** The header comes with the first packet of a connection; three seconds leave room for one that is lost (RFC 6298 §2). */
+export const PROXY_HEADER_TIMEOUT_MS_DEFAULT = 3_000;
+
+/** The addresses and TLVs of the usual proxies take below 600 bytes; a client's certificate may name a long subject. */
+export const PROXY_HEADER_BYTES_DEFAULT = 4 * 1024;
+
 /** A head fits in a few packets; what takes longer is a slow-head attack. */
 export const REQUEST_HEAD_TIMEOUT_MS_DEFAULT = 10_000;
 
@@ -101,5 +110,42 @@ export const HEAD_BYTES_DEFAULT = 16 * 1024;
 /** As many as the usual servers accept. */
 export const HEAD_FIELDS_DEFAULT = 100;
 
+/** RFC 9113 §6.5.2 advises no less, so as not to hold browsers back. */
+export const STREAMS_DEFAULT = 100;
+
 /** RFC 9112 §3 asks for at least 8,000 bytes. */
 export const TARGET_BYTES_DEFAULT = 8 * 1024;
+
+/** What `on-revoke: drain` gives open flows: long enough for a transaction, short enough for who waits for a rule to take effect. */
+export const REVOKE_DRAIN_MS_DEFAULT = 30_000;
+
+/** Clocks that are kept by NTP are within a second; half a minute forgives one that is not, and lets no token live much longer. */
+export const TOKEN_CLOCK_SKEW_MS_DEFAULT = 30_000;
+
+/** The oldest version without known faults where its ciphers are chosen well (RFC 9325 §3.1.1). */
+export const TLS_MINIMUM_DEFAULT = '1.2';
+
+/** Forward secrecy and authenticated encryption alone (RFC 9325 §4.2); AES-128 first, which is the cheapest and strong enough. */
+export const TLS_CIPHERS_DEFAULT = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+] as const;
+
+/** What browsers offer first, the post-quantum hybrid before the rest. */
+export const TLS_CURVES_DEFAULT = ['X25519MLKEM768', 'X25519', 'prime256v1', 'secp384r1'] as const;
+
+/** What clients of an application in mode http are offered. */
+export const ALPN_HTTP_DEFAULT: readonly string[] = ['h2', 'http/1.1'];
+
+/** A key that leaks opens the sessions of a day at most: one period in use, one more for tickets that come back. */
+export const TLS_TICKET_ROTATION_MS_DEFAULT = 12 * 3_600_000;
+
+/** Two round trips and some arithmetic; a slow line needs a second or two, and what takes longer is an attack. */
+export const TLS_HANDSHAKE_TIMEOUT_MS_DEFAULT = 5_000;

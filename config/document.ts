@@ -3,14 +3,15 @@
  * the code works in (milliseconds, bytes, numeric addresses); every name is known to exist. A document is never changed.
  */
 import type { Address, Prefix } from './address.ts';
+import type { TokenIssuer } from './jwt.ts';
+import type { DatabaseMatch, HttpMatch, OnRevoke, TlsMatch } from './match.ts';
+import type { Place } from './place.ts';
 import type { ProtocolSet } from './protocols.ts';
+import type { ProxyProtocolIn, ProxyProtocolOut } from './proxy-protocol.ts';
+import type { Route } from './route.ts';
+import type { ApplicationTls, ServerTls } from './tls.ts';
 
-/** Where something stands in the text that people wrote. Line and column count from 1. */
-export interface Place {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-}
+export type { Place };
 
 /** Something wrong (or doubtful) in a file. An `error` refuses the file; a `warning` doesn't. */
 export interface Problem {
@@ -24,6 +25,8 @@ export interface Problem {
   readonly message: string;
   /** The nearest right spelling, where there is one. */
   readonly suggestion?: string;
+  /** A flow that shows it, where there is one. */
+  readonly witness?: FlowQuestion;
 }
 
 /** A socket address that something listens on or dials. */
@@ -56,9 +59,12 @@ export interface ProcessSettings {
   readonly admin: Endpoint | null;
   /** Who may use the admin endpoint over a network address, and for what. */
   readonly adminTokens: readonly AdminToken[];
+  /** null: the admin endpoint speaks plain HTTP, which it may do on this machine only. */
+  readonly adminTls: AdminTls | null;
   /** Folder for journal and versions; null where `state: off`. */
   readonly state: string | null;
-  readonly journal: { readonly sizeBytes: number; readonly segmentBytes: number };
+  /** `ageMs` null: records stay as long as the size allows. */
+  readonly journal: { readonly sizeBytes: number; readonly segmentBytes: number; readonly ageMs: number | null };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent' };
   /** Connections open at once, over all applications. */
   readonly connections: number;
@@ -66,6 +72,13 @@ export interface ProcessSettings {
   readonly geo: { readonly country: string | null; readonly asn: string | null };
   /** DNS servers (`address:port`, brackets around IPv6) that are asked for the names of segments; empty: those of the machine. */
   readonly resolvers: readonly string[];
+}
+
+/** PEM files, as written. They are read again when they change. */
+export interface AdminTls {
+  /** The chain, the certificate of the endpoint first. */
+  readonly certificate: string;
+  readonly key: string;
 }
 
 /** What a token may do; each role may do all that the one before it may. */
@@ -98,6 +111,8 @@ export interface Segment {
   readonly asns: readonly number[];
   /** Host names, lower case, whose addresses belong. */
   readonly dns: readonly string[];
+  /** Patterns of identities (see identity.ts): whoever has proved to be one of these belongs, whatever the address. */
+  readonly identities: readonly string[];
   /**
    * What holds while a country, a system or a name is not known. `deny`: rules that allow find nobody there, and rules that deny find
    * everybody, so that nothing passes for want of knowledge. `ignore`: nobody is there, for either.
@@ -118,6 +133,8 @@ export type SourceTerm =
 
 export type Balance = 'round-robin' | 'least-connections' | 'random-two' | 'source-hash' | 'maglev';
 
+export type ServerProtocol = 'http' | 'h2';
+
 export interface Pool {
   readonly name: string;
   readonly balance: Balance;
@@ -128,6 +145,12 @@ export interface Pool {
   /** Kept-alive connections to one server that a worker holds when idle, and for how long. */
   readonly idleConnections: number;
   readonly idleTimeoutMs: number;
+  /** What the servers speak in mode http: `http` is HTTP/1.1. */
+  readonly protocol: ServerProtocol;
+  /** Absent: its servers get none. */
+  readonly proxyProtocol?: ProxyProtocolOut;
+  /** Absent: its servers are spoken to in the clear. */
+  readonly tls?: ServerTls;
   readonly place: Place;
 }
 
@@ -175,10 +198,20 @@ export interface Application {
   readonly vips: readonly Vip[];
   readonly mode: Mode;
   readonly pool: string;
+  /** In order: the first that matches an allowed flow says where it goes. */
+  readonly routes: readonly Route[];
+  /** Proxies in front, whose word on forwarded requests counts. */
+  readonly trusted: readonly Prefix[];
+  /** Issuers of tokens that requests may bring. */
+  readonly tokens: readonly TokenIssuer[];
   readonly enforcement: 'enforce' | 'observe';
   readonly rules: readonly Rule[];
   readonly timeouts: Timeouts;
   readonly limits: Limits;
+  /** Absent: nobody's PROXY header is believed. */
+  readonly proxyProtocol?: ProxyProtocolIn;
+  /** Absent: bytes are taken as they come. */
+  readonly tls?: ApplicationTls;
   readonly place: Place;
 }
 
@@ -198,6 +231,8 @@ export interface Timeouts {
   readonly total: number | null;
   /** One side has ended, the other hasn't: how long it may take. */
   readonly halfClosed: number;
+  /** TLS: from accept (or the PROXY header) to the end of the handshake. */
+  readonly handshake: number;
   /** Waiting for the first bytes that tell a protocol. */
   readonly detect: number;
   /** http: from the first byte of a request head to its end. */
@@ -219,6 +254,8 @@ export interface Limits {
   readonly headBytes: number;
   readonly headFields: number;
   readonly targetBytes: number;
+  /** http: requests at once on one HTTP/2 connection. */
+  readonly streams: number;
 }
 
 export type Action = 'allow' | 'deny' | 'pass';
@@ -234,6 +271,11 @@ export interface Rule {
   /** null: every protocol. */
   readonly protocols: ProtocolSet | null;
   readonly http: HttpMatch | null;
+  readonly tls: TlsMatch | null;
+  /** Patterns of identities, of which the flow must have one; null: whoever it is. */
+  readonly identities: readonly string[] | null;
+  /** A rule that speaks of a database is for its protocol alone. */
+  readonly database: DatabaseMatch | null;
   /** From this moment on (milliseconds since 1970) the rule no longer holds; null: it never ends. */
   readonly until: number | null;
   readonly schedule: Schedule | null;
@@ -243,6 +285,8 @@ export interface Rule {
   readonly log: boolean;
   /** What a client that it denies gets; null: what INTERFACE.md says for the mode. */
   readonly denyWith: DenyWith | null;
+  /** What becomes of open flows when they are no longer allowed: said by the rule that denies them now, or where none does by the one that admitted them; null: cut. */
+  readonly onRevoke: OnRevoke | null;
   readonly limits: RuleLimits | null;
   /** Findings of `check` about this rule that are all right. */
   readonly silence?: readonly Silence[];
@@ -260,11 +304,15 @@ export const PLAIN_RULE = {
   ports: null,
   protocols: null,
   http: null,
+  tls: null,
+  identities: null,
+  database: null,
   until: null,
   schedule: null,
   shadow: false,
   log: false,
   denyWith: null,
+  onRevoke: null,
   limits: null,
 } as const;
 
@@ -308,25 +356,6 @@ export interface Rate {
   readonly perMs: number;
 }
 
-/** What a request must be. An absent (null) part matches everything; within a part any entry may match. */
-export interface HttpMatch {
-  /** Upper case as on the wire: methods are case-sensitive (RFC 9110 §9.1). */
-  readonly methods: readonly string[] | null;
-  /** Lower case, without port; `*.example.com` matches every name below example.com. */
-  readonly hosts: readonly string[] | null;
-  /** Matched against the normalised path; `*` at the end matches any rest, and `/admin/*` matches `/admin` and `/admin/` too. */
-  readonly paths: readonly string[] | null;
-  /** Each of these fields must be there with one of its values. */
-  readonly headers: readonly HeaderMatch[] | null;
-}
-
-/** A field of a request: a value is matched whole and with its case; `*` at its end matches any rest, and `*` alone any value. */
-export interface HeaderMatch {
-  /** Lower case; `-` stands for `_` too. */
-  readonly name: string;
-  readonly values: readonly string[];
-}
-
 /** A flow with what is expected of it. */
 export interface FlowTest {
   readonly flow: FlowQuestion;
@@ -348,6 +377,18 @@ export interface FlowQuestion {
   readonly path: string | null;
   /** Fields of the request; names in lower case. */
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** What the ClientHello says. Where all three say nothing, nothing was said of TLS. */
+  readonly sni: string | null;
+  readonly alpn: readonly string[];
+  readonly ja4: string | null;
+  /** null: not said; empty: nobody. */
+  readonly identities: readonly string[] | null;
+  /** Of a flow to a database; null: not said. */
+  readonly user: string | null;
+  readonly database: string | null;
+  readonly schema: string | null;
+  readonly command: string | null;
+  readonly keys: readonly string[] | null;
   /** The moment of the flow, in milliseconds since 1970; null: now. */
   readonly at: number | null;
 }

@@ -23,3 +23,6 @@ export const UNIX_PATH_BYTES_MAX = 107;
 
 /** Characters of a path pattern or of a test's path: no request target is longer by default. */
 export const PATH_CHARACTERS_MAX = 8_192;
+
+/** Cases of a source that depends on identities; honest ones have two or three. */
+export const IDENTITY_CASES_MAX = 256;

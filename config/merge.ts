@@ -1,7 +1,8 @@
 /** Several files, one document: keyed sections are merged by key, lists of tests are joined, everything else is said once. */
 import type { Problem } from './document.ts';
+import { Children, type Origin } from './origins.ts';
 import { formatPlace, pointerStep, shown } from './problem.ts';
-import type { Origin, Tree } from './tree.ts';
+import type { Tree } from './tree.ts';
 import { isMapping } from './tree.ts';
 
 /** Sections whose keys may come from several files. */
@@ -28,7 +29,7 @@ export function mergeTrees(trees: readonly Tree[], problems: Problem[]): Tree | 
 class Merger {
   readonly #trees: readonly Tree[];
   readonly #problems: Problem[];
-  readonly #origins = new Map<object, Map<string, Origin> | Origin[]>();
+  readonly #origins = new Map<object, Children>();
 
   constructor(trees: readonly Tree[], problems: Problem[]) {
     this.#trees = trees;
@@ -37,20 +38,21 @@ class Merger {
 
   merge(): Tree {
     const data: Record<string, unknown> = {};
-    const origins = new Map<string, Origin>();
+    const origins = new Children(this.#trees[0]!.root.source, false);
     const lost = new Set<string>();
     for (const tree of this.#trees) {
       for (const [container, children] of tree.origins) this.#origins.set(container, children);
       for (const pointer of tree.lost) lost.add(pointer);
     }
     for (const tree of this.#trees) {
-      const children = tree.origins.get(tree.data as object) as Map<string, Origin>;
+      const children = tree.origins.get(tree.data as object)!;
       for (const [key, value] of Object.entries(tree.data as object)) {
         const origin = children.get(key)!;
-        if (!origins.has(key)) {
+        const earlier = origins.get(key);
+        if (earlier === undefined) {
           data[key] = value;
-          origins.set(key, origin);
-        } else data[key] = this.#join(key, data[key], origins.get(key)!, value, origin);
+          origins.addOrigin(key, origin);
+        } else data[key] = this.#join(key, data[key], earlier, value, origin);
       }
     }
     this.#origins.set(data, origins);
@@ -61,11 +63,12 @@ class Merger {
     if (KEYED_SECTIONS.has(key) && isMapping(first) && isMapping(second)) return this.#joinMappings(key, first, second);
     if (key === 'tests' && Array.isArray(first) && Array.isArray(second)) {
       const joined = [...first, ...second];
-      const origins = [...(this.#origins.get(first) as Origin[]), ...(this.#origins.get(second) as Origin[])];
-      this.#origins.set(
-        joined,
-        origins.map((origin, step) => ({ ...origin, step })),
-      );
+      const origins = new Children(firstOrigin.source, true);
+      for (const list of [first, second]) {
+        const children = this.#origins.get(list)!;
+        for (const index of list.keys()) origins.addOrigin(null, { ...children.get(index)!, step: origins.size });
+      }
+      this.#origins.set(joined, origins);
       return joined;
     }
     if (key === 'version' && first === second) return first;
@@ -75,13 +78,17 @@ class Merger {
 
   #joinMappings(section: string, first: Record<string, unknown>, second: Record<string, unknown>): Record<string, unknown> {
     const joined = { ...first };
-    const origins = new Map(this.#origins.get(first) as Map<string, Origin>);
-    for (const [name, origin] of this.#origins.get(second) as Map<string, Origin>) {
+    const children = this.#origins.get(first)!;
+    const others = this.#origins.get(second)!;
+    const origins = new Children(children.source, false);
+    for (const name of children.names()) origins.addOrigin(name, children.get(name)!);
+    for (const name of others.names()) {
+      const origin = others.get(name)!;
       const earlier = origins.get(name);
       if (earlier !== undefined) this.#duplicate([section, name], earlier, origin);
       else {
         joined[name] = second[name];
-        origins.set(name, origin);
+        origins.addOrigin(name, origin);
       }
     }
     this.#origins.set(joined, origins);

@@ -51,6 +51,8 @@ export function protocolNames(set: ProtocolSet): Protocol[] {
 }
 
 export const HTTP: ProtocolSet = 1 << PROTOCOLS.indexOf('http');
+export const H2: ProtocolSet = 1 << PROTOCOLS.indexOf('h2');
+export const GRPC: ProtocolSet = 1 << PROTOCOLS.indexOf('grpc');
 export const WEBSOCKET: ProtocolSet = 1 << PROTOCOLS.indexOf('websocket');
 export const UNKNOWN: ProtocolSet = 1 << PROTOCOLS.indexOf('unknown');
 

@@ -12,7 +12,12 @@ export type QuestionReading = { readonly ok: true; readonly question: FlowQuesti
 /** Protocols whose flows are made of requests. */
 const CARRY_REQUESTS: ReadonlySet<Protocol> = new Set(['http', 'h2', 'websocket', 'grpc']);
 
-/** Reads the fields of a test without `expect` and `by` (from, to, protocol, method, host, path, headers, at), from whatever JSON held them. Never throws. */
+/** Fields that only flows of one protocol have, and that say it where nothing else does. */
+const OF_PROTOCOL = { database: 'postgres', schema: 'mysql', command: 'redis', keys: 'redis' } as const;
+const DATABASE_FIELDS = ['database', 'schema', 'command', 'keys'] as const;
+const HAVE_USERS: ReadonlySet<Protocol> = new Set(['postgres', 'mysql', 'redis']);
+
+/** Reads the fields of a test without `expect` and `by`, from whatever JSON held them. Never throws. */
 export function parseQuestion(fields: unknown): QuestionReading {
   const result = flowShape.safeParse(fields);
   if (!result.success) return { ok: false, message: result.error.issues.map((issue) => explainField(issue, fields)).join(' ') };
@@ -22,18 +27,43 @@ export function parseQuestion(fields: unknown): QuestionReading {
 
 /** Why request fields and the protocol cannot both hold; null where they can. */
 export function requestFault(shape: z.output<typeof flowShape>): string | null {
-  const { protocol } = shape;
+  const database = databaseFault(shape);
+  if (database !== null) return database;
+  const protocol = protocolOf(shape);
   const field = (['method', 'host', 'path', 'headers'] as const).find((key) => shape[key] !== undefined);
   if (field === undefined || protocol === undefined || CARRY_REQUESTS.has(protocol)) return null;
   return `A flow of protocol ${protocol} has no requests, so ${field}: has no meaning in it. Remove ${field}:, or write protocol: http.`;
 }
 
+/** The protocol that is said, or that fields of one protocol say. */
+function protocolOf(shape: z.output<typeof flowShape>): Protocol | undefined {
+  return shape.protocol ?? DATABASE_FIELDS.filter((key) => shape[key] !== undefined).map((key) => OF_PROTOCOL[key])[0];
+}
+
+/** Why the fields of databases cannot all hold; null where they can. */
+function databaseFault(shape: z.output<typeof flowShape>): string | null {
+  const protocol = protocolOf(shape);
+  for (const field of DATABASE_FIELDS) {
+    const own = OF_PROTOCOL[field];
+    if (shape[field] === undefined || protocol === own) continue;
+    return `Only a flow of protocol ${own} has a ${field === 'keys' ? 'list of keys' : field}, and this one is ${protocol}. Remove ${field}:, or write protocol: ${own}.`;
+  }
+  if (shape.user === undefined || (protocol !== undefined && HAVE_USERS.has(protocol))) return null;
+  const said = protocol === undefined ? 'Say which with protocol:' : `A flow of protocol ${protocol} has none: remove user:`;
+  return `A user is one of postgres, mysql or redis. ${said}, or write identities: ["user:NAME"].`;
+}
+
 export function questionOf(shape: z.output<typeof flowShape>): FlowQuestion {
-  const { from, to, protocol, method = null, host = null, path = null, headers = [], at = null } = shape;
+  const { from, to, method = null, host = null, path = null, headers = [], at = null } = shape;
+  const { sni = null, alpn = [], ja4 = null, identities = null, user = null, database = null, schema = null, command = null } = shape;
+  const protocol = protocolOf(shape);
   const requests = method !== null || host !== null || path !== null || headers.length > 0;
   // A WebSocket upgrade is an HTTP request too (RFC 6455 §4.1).
   const http = protocol === 'websocket' || (requests && (protocol === undefined || protocol === 'http')) ? HTTP : 0;
-  return { from, to, protocols: (protocol === undefined ? 0 : protocolBit(protocol)!) | http, method, host, path, headers, at };
+  const protocols = (protocol === undefined ? 0 : protocolBit(protocol)!) | http;
+  const connection = { sni, alpn, ja4, identities };
+  const query = { user, database, schema: schema?.toLowerCase() ?? null, command, keys: shape.keys ?? null };
+  return { from, to, protocols, method, host, path, headers, ...connection, ...query, at };
 }
 
 function explainField(issue: z.core.$ZodIssue, fields: unknown): string {

@@ -3,11 +3,15 @@ import { isWildcard } from './address.ts';
 import type { Application, Endpoint, Networks, Place, Vip } from './document.ts';
 import type { EndpointRange } from './endpoint.ts';
 import { expandEndpoints } from './endpoint.ts';
+import { warnOfHostBit } from './host-bits.ts';
+import { TOKEN_ALGORITHMS, type TokenIssuer } from './jwt.ts';
 import { isInside, outsideLane } from './lanes.ts';
 import { VIPS_PER_APPLICATION_MAX } from './limits.ts';
 import type { Names } from './names.ts';
 import { formatPlace, shown } from './problem.ts';
+import { resolveRoutes } from './resolve-routes.ts';
 import { resolveRules } from './resolve-rules.ts';
+import { resolveApplicationTls } from './resolve-tls.ts';
 import type { FileShape } from './schema.ts';
 import type { Path, Report } from './tree.ts';
 
@@ -34,11 +38,21 @@ export function resolveApplications(
     if (!report.isLost([...path, 'pool'])) names.hasPool(shape.pool, [...path, 'pool']);
     const vips = resolveVips(name, shape, [...path, 'vips'], lanes, claims, report);
     const vipPorts = [...new Set(vips.flatMap(({ endpoint }) => (endpoint.kind === 'tcp' ? [endpoint.port] : [])))].sort((a, b) => a - b);
+    const tls = resolveApplicationTls(shape.tls, report.isLost([...path, 'mode']) ? null : shape.mode, path, report);
     return {
       name,
       vips,
       mode: shape.mode,
       pool: shape.pool,
+      routes: resolveRoutes(shape.routes, [...path, 'routes'], {
+        mode: report.isLost([...path, 'mode']) ? null : shape.mode,
+        seesTls: 'tls' in shape,
+        pool: shape.pool,
+        names,
+        report,
+      }),
+      trusted: shape.forwarded?.trust ?? [],
+      tokens: resolveTokens(shape, path, report),
       enforcement: shape.enforcement,
       rules: resolveRules(shape.rules, [...path, 'rules'], {
         mode: report.isLost([...path, 'mode']) ? null : shape.mode,
@@ -48,6 +62,8 @@ export function resolveApplications(
       }),
       timeouts: resolveTimeouts(shape),
       limits: resolveLimits(shape),
+      ...resolveProxyProtocol(shape, vips, path, report),
+      ...(tls === null ? {} : { tls }),
       place: report.place(path, 'key'),
     };
   });
@@ -143,6 +159,7 @@ function resolveTimeouts({ timeouts }: ApplicationShape): Application['timeouts'
     idle: timeouts.idle,
     total: timeouts.total === 'off' ? null : timeouts.total,
     halfClosed: timeouts['half-closed'],
+    handshake: timeouts.handshake,
     detect: timeouts.detect,
     requestHead: timeouts['request-head'],
     requestBody: timeouts['request-body'],
@@ -158,5 +175,53 @@ function resolveLimits({ limits }: ApplicationShape): Application['limits'] {
     headBytes: limits['head-size'],
     headFields: limits['head-fields'],
     targetBytes: limits['target-size'],
+    streams: limits.streams,
   };
+}
+
+function resolveProxyProtocol(
+  { 'proxy-protocol': shape }: ApplicationShape,
+  vips: readonly Vip[],
+  application: Path,
+  report: Report,
+): Pick<Application, 'proxyProtocol'> {
+  if (shape === undefined) return {};
+  const path = [...application, 'proxy-protocol', 'from'];
+  const prefixes = shape.from.flatMap((source, index) => {
+    if (source === 'unix') {
+      if (!report.isLost(path) && vips.length > 0 && vips.every(({ endpoint }) => endpoint.kind === 'tcp'))
+        report.error('mode-mismatch', [...path, index], 'No VIP of the application is a unix socket. Remove this entry.');
+      return [];
+    }
+    warnOfHostBit(source, [...path, index], report);
+    return [source];
+  });
+  return {
+    proxyProtocol: {
+      from: prefixes,
+      unix: shape.from.includes('unix'),
+      required: shape.require,
+      trustIdentity: shape['trust-identity'],
+      timeoutMs: shape.timeout,
+      headerBytes: shape['header-size'],
+    },
+  };
+}
+
+function resolveTokens({ jwt, mode }: ApplicationShape, path: Path, report: Report): Application['tokens'] {
+  if (jwt.length > 0 && mode === 'tcp' && !report.isLost([...path, 'mode'])) {
+    const message = 'An application with mode: tcp never sees a request, and so no token. Remove jwt:, or write mode: http.';
+    report.error('mode-mismatch', [...path, 'jwt'], message, { side: 'key' });
+  }
+  return jwt.map(
+    (shape): TokenIssuer => ({
+      issuer: shape.issuer,
+      audiences: shape.audiences,
+      keys: shape.keys,
+      carrier: shape.from ?? { kind: 'header', name: 'authorization' },
+      algorithms: shape.algorithms ?? TOKEN_ALGORITHMS,
+      clockSkewMs: shape['clock-skew'],
+      claims: shape.claims,
+    }),
+  );
 }

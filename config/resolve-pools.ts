@@ -4,6 +4,7 @@ import { HEALTH_EXPECT_DEFAULT, HEALTH_PATH_DEFAULT } from './defaults.ts';
 import type { HealthCheck, Networks, Pool, Server } from './document.ts';
 import { isInside, outsideLane } from './lanes.ts';
 import { formatPlace, shown } from './problem.ts';
+import { resolveServerTls } from './resolve-tls.ts';
 import type { FileShape } from './schema.ts';
 import type { Path, Report } from './tree.ts';
 
@@ -13,15 +14,20 @@ type PoolShape = FileShape['pools'][string];
 export function resolvePools(file: FileShape, lanes: Networks | null, report: Report): Pool[] {
   return Object.entries(file.pools).map(([name, shape]): Pool => {
     const path = ['pools', name];
+    const servers = resolveServers(shape, path, lanes, report);
+    const tls = resolveServerTls(shape.tls, servers, path, report);
     return {
       name,
       balance: shape.balance,
-      servers: resolveServers(shape, path, lanes, report),
+      servers,
       health: resolveHealth(shape, path, report),
       ejection: shape.ejection === 'off' ? null : { failures: shape.ejection.failures, forMs: shape.ejection.for },
       retries: shape.retries,
       idleConnections: shape.idle.connections,
       idleTimeoutMs: shape.idle.timeout,
+      protocol: shape.protocol,
+      ...resolveProxyProtocol(shape),
+      ...(tls === null ? {} : { tls: shape.protocol === 'h2' && shape.tls?.alpn === undefined ? { ...tls, alpn: ['h2'] } : tls }),
       place: report.place(path, 'key'),
     };
   });
@@ -80,4 +86,10 @@ function resolveHealth(shape: PoolShape, pool: Path, report: Report): HealthChec
     rise: health.rise,
     fall: health.fall,
   };
+}
+
+function resolveProxyProtocol({ 'proxy-protocol': shape }: PoolShape): Pick<Pool, 'proxyProtocol'> {
+  if (shape === undefined) return {};
+  if (typeof shape === 'string') return { proxyProtocol: { version: shape === 'v1' ? 1 : 2, tlvs: [] } };
+  return { proxyProtocol: shape };
 }

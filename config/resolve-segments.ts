@@ -12,9 +12,14 @@ export function resolveSegments(file: FileShape, names: Names, original: Tree, r
     const path = ['segments', name];
     const keys = Object.keys(valueAt(original, path) as object);
     if (keys.every((key) => key === 'except' || key === 'unknown') && !report.isLost(path))
-      report.error('missing-key', path, `The segment ${shown(name)} does not say who belongs to it. Add addresses:, pool: or segments:.`, {
-        side: 'key',
-      });
+      report.error(
+        'missing-key',
+        path,
+        `The segment ${shown(name)} does not say who belongs to it. Add addresses:, identities:, pool: or segments:.`,
+        {
+          side: 'key',
+        },
+      );
     for (const [key, database] of [
       ['countries', 'country'],
       ['asns', 'asn'],
@@ -34,6 +39,7 @@ export function resolveSegments(file: FileShape, names: Names, original: Tree, r
       countries: [...new Set(shape.countries ?? [])],
       asns: [...new Set(shape.asns ?? [])],
       dns: [...new Set(shape.dns ?? [])],
+      identities: [...new Set(shape.identities ?? [])],
       unknown: shape.unknown,
       except: names.terms(shape.except ?? [], [...path, 'except']),
       place: report.place(path, 'key'),

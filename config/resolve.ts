@@ -4,6 +4,7 @@ import { prefixContains } from './address.ts';
 import { ADMIN_LISTEN_DEFAULT, LANE_DEFAULT, LOOPBACK } from './defaults.ts';
 import type { AdminToken, Document, Networks, ProcessSettings } from './document.ts';
 import { warnOfHostBits } from './host-bits.ts';
+import { checkIdentityCases } from './identity-cases.ts';
 import { Names } from './names.ts';
 import { shown } from './problem.ts';
 import { resolveApplications } from './resolve-applications.ts';
@@ -35,6 +36,8 @@ export function resolveDocument(shaped: Shaped, original: Tree, problems: Report
   const everywhere = { mode: null, vipPorts: sorted(vipPorts), names, report };
   const guardrails = resolveRules(file.guardrails, ['guardrails'], everywhere);
   const baseline = resolveRules(file.baseline, ['baseline'], everywhere);
+  const lists = applications.map(({ name, rules }) => [rules, ['applications', name, 'rules']] as const);
+  checkIdentityCases(segments, [[guardrails, ['guardrails']], [baseline, ['baseline']], ...lists], report);
   const tests = resolveTests(file, names, report);
   return {
     version: 1,
@@ -59,7 +62,11 @@ function resolveNetworks(file: FileShape, report: Report): Networks {
 
 function resolveProcess(file: FileShape, report: Report): ProcessSettings {
   const { process } = file;
-  const journal = { sizeBytes: process.journal.size, segmentBytes: process.journal.segment };
+  const journal = {
+    sizeBytes: process.journal.size,
+    segmentBytes: process.journal.segment,
+    ageMs: process.journal.age === 'off' ? null : process.journal.age,
+  };
   if (journal.segmentBytes > journal.sizeBytes) {
     report.error(
       'out-of-range',
@@ -73,6 +80,7 @@ function resolveProcess(file: FileShape, report: Report): ProcessSettings {
     workers: process.workers === 'auto' ? availableParallelism() : process.workers,
     admin: process.admin === 'off' ? null : process.admin.listen,
     adminTokens: resolveAdmin(file, report),
+    adminTls: process.admin === 'off' ? null : (process.admin.tls ?? null),
     state: process.state === 'off' ? null : process.state,
     journal,
     log: process.log,
@@ -85,10 +93,14 @@ function resolveProcess(file: FileShape, report: Report): ProcessSettings {
 /** Tokens travel over the admin endpoint: without TLS they may do so on this machine only. */
 function resolveAdmin({ process: { admin } }: FileShape, report: Report): AdminToken[] {
   if (admin === 'off') return [];
-  const { listen, tokens } = admin;
-  if (listen.kind === 'tcp' && !LOOPBACK.some((prefix) => prefixContains(prefix, listen.address))) {
-    const message = `The admin endpoint has no TLS, so it may not listen on ${shown(listen.text)}, which others can reach. Write a loopback address such as ${ADMIN_LISTEN_DEFAULT}, or a unix socket.`;
+  const { listen, tokens, tls } = admin;
+  if (tls === undefined && listen.kind === 'tcp' && !LOOPBACK.some((prefix) => prefixContains(prefix, listen.address))) {
+    const message = `The admin endpoint has no TLS, so it may not listen on ${shown(listen.text)}, which others can reach. Give it tls: { certificate: admin.pem, key: admin.key } with PEM files of your own, or write a loopback address such as ${ADMIN_LISTEN_DEFAULT}, or a unix socket.`;
     report.error('admin-without-tls', ['process', 'admin', 'listen'], message);
+  }
+  if (tls !== undefined && listen.kind === 'unix') {
+    const message = 'A unix socket is kept by the permission of its file, and takes no TLS. Leave tls: out, or listen on an address.';
+    report.error('admin-tls-over-unix', ['process', 'admin', 'tls'], message, { side: 'key' });
   }
   const known = new Map<string, number>();
   return tokens.map(({ name, role, hash }, index) => {

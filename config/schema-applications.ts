@@ -11,11 +11,16 @@ import {
   REQUEST_BODY_TIMEOUT_MS_DEFAULT,
   REQUEST_HEAD_TIMEOUT_MS_DEFAULT,
   RESPONSE_TIMEOUT_MS_DEFAULT,
+  STREAMS_DEFAULT,
   TARGET_BYTES_DEFAULT,
+  TLS_HANDSHAKE_TIMEOUT_MS_DEFAULT,
 } from './defaults.ts';
 import { DENY_WITH } from './document.ts';
 import { PROTOCOLS } from './protocols.ts';
+import { identityPatterns, tls } from './schema-connection.ts';
+import { mysql, postgres, redis } from './schema-databases.ts';
 import { headers, hostPattern, method, pathPattern } from './schema-http.ts';
+import { jwt } from './schema-jwt.ts';
 import {
   choice,
   count,
@@ -34,11 +39,12 @@ import {
   withDefault,
 } from './schema-leaves.ts';
 import { ruleLimits } from './schema-limits.ts';
+import { proxyProtocolIn } from './schema-proxy.ts';
+import { onRevoke } from './schema-revoke.ts';
+import { forwarded, routes } from './schema-routes.ts';
 import { silences } from './schema-silence.ts';
+import { applicationTls } from './schema-tls.ts';
 import { schedule, timestamp } from './schema-when.ts';
-
-/** Rule keys that the language is meant to have, and that this version would not obey. */
-const RULE_KEYS_LATER = ['identities', 'postgres', 'mysql', 'redis', 'on-revoke'] as const;
 
 const WITHOUT = '; without the key, everything matches';
 
@@ -62,7 +68,7 @@ const http = z.strictObject({
 });
 
 function ruleWith<const A extends readonly [string, ...string[]]>(actions: A) {
-  const rule = z.strictObject({
+  return z.strictObject({
     name: required(name, '-', 'Unique in its list; names the rule in verdicts, metrics and the journal.'),
     from: sources('; without the key, any source matches').describe('Sources: "any", segments, pools, addresses, prefixes.'),
     except: sources('; without the key, nothing is taken away').describe('Sources that the rule does not speak of after all.'),
@@ -72,17 +78,28 @@ function ruleWith<const A extends readonly [string, ...string[]]>(actions: A) {
     protocols: noted(z.array(choice(PROTOCOLS)).min(1).optional().describe('Protocols as found in the bytes.'), {
       expects: `a list such as [http] with at least one entry${WITHOUT}`,
     }),
+    tls: tls.optional().describe('What the ClientHello of a TLS connection must say.'),
+    identities: identityPatterns
+      .optional()
+      .describe('Who the client must have proved to be: one of these; "*" at the end stands for any rest, "*" alone for anybody.'),
     http: http.optional().describe('What a request must be.'),
+    postgres: postgres.optional().describe('What a flow to PostgreSQL must be; the rule is then for this protocol alone.'),
+    mysql: mysql.optional().describe('What a flow to MySQL must be; the rule is then for this protocol alone.'),
+    redis: redis.optional().describe('What a Redis command must be; the rule is then for this protocol alone.'),
     until: timestamp.optional().describe('The moment from which on the rule no longer holds; absent: it never ends.'),
     schedule: schedule.optional().describe('When the rule holds; absent: always.'),
     silence: silences,
     shadow: flag('The rule decides and is counted, but is not enforced: the rules after it decide.'),
     log: flag('Every flow that the rule decides is logged.'),
     'deny-with': choice(DENY_WITH).optional().describe('What a denied client gets; absent: the error of its protocol, or else a reset.'),
-    limits: ruleLimits.optional().describe('How much of what the rule allows there may be. Not supported yet.'),
+    'on-revoke': onRevoke
+      .optional()
+      .describe(
+        'What becomes of open flows that a changed policy denies: cut at once, finish, or drain for a while (30s). It is read from the rule that denies them now, and where no rule does, from the rule that had admitted them. Absent: cut.',
+      ),
+    limits: ruleLimits.optional().describe('How much of what the rule allows there may be: on all workers together.'),
     action: required(choice(actions), 'deny', 'What the rule decides.'),
   });
-  return noted(rule, { later: RULE_KEYS_LATER });
 }
 
 export const rule = ruleWith(['allow', 'deny']);
@@ -96,6 +113,7 @@ const timeouts = z.strictObject({
     default: 'off',
   }),
   'half-closed': duration('One side has ended, the other has not.', HALF_CLOSED_TIMEOUT_MS_DEFAULT),
+  handshake: duration('TLS: from accept to the end of the handshake.', TLS_HANDSHAKE_TIMEOUT_MS_DEFAULT),
   detect: duration('Waiting for the first bytes that tell a protocol.', DETECT_TIMEOUT_MS_DEFAULT),
   'request-head': duration('http: from the first byte of a request head to its end.', REQUEST_HEAD_TIMEOUT_MS_DEFAULT),
   'request-body': duration('http: between two reads of a request body.', REQUEST_BODY_TIMEOUT_MS_DEFAULT),
@@ -111,6 +129,7 @@ const limits = z.strictObject({
   'head-size': size('http: bytes of a request or response head.', HEAD_BYTES_DEFAULT, 1024, 1024 * 1024),
   'head-fields': withDefault(count(1, 10_000), HEAD_FIELDS_DEFAULT, HEAD_FIELDS_DEFAULT, 'http: fields of a head.'),
   'target-size': size('http: bytes of a request target.', TARGET_BYTES_DEFAULT, 64, 1024 * 1024),
+  streams: withDefault(count(1, 10_000), STREAMS_DEFAULT, STREAMS_DEFAULT, 'http: requests at once on one HTTP/2 connection.'),
 });
 
 export const application = z.strictObject({
@@ -122,12 +141,17 @@ export const application = z.strictObject({
     },
   ),
   mode: required(choice(['http', 'tcp']), 'http', 'http: requests are judged and forwarded; tcp: bytes are.'),
-  pool: required(reference, '-', 'The pool that flows go to.'),
+  tls: applicationTls.optional().describe('TLS from clients: certificates to end it here, or passthrough; absent: none.'),
+  pool: required(reference, '-', 'The pool that flows go to where no route says otherwise.'),
+  routes,
+  forwarded: forwarded.optional().describe('Proxies in front of this one.'),
+  jwt,
   enforcement: withDefault(choice(['enforce', 'observe']), 'enforce', 'enforce', 'observe: decide and record, but let through.'),
   rules: noted(z.array(rule).default([]).describe('In order; the first that matches decides; none: deny.'), {
     expects: 'a list of rules, each with a name and an action',
     default: [],
   }),
   timeouts: timeouts.prefault({}).describe('How long things may take.'),
+  'proxy-protocol': proxyProtocolIn.optional().describe('The proxies in front, which say who the client is; absent: there are none.'),
   limits: limits.prefault({}).describe('How much there may be.'),
 });

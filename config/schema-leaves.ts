@@ -96,12 +96,20 @@ export function size(about: string, fallbackBytes: number, leastBytes: number, m
   return withDefault(noted(z.union([bytes, text]), { expects: SIZE_EXPECTS }), fallbackBytes, formatSize(fallbackBytes), about);
 }
 
-export function percent(about: string, fallback: number) {
-  const expects = 'a percentage from 0% to 100%';
-  const schema = z
+const PERCENT_EXPECTS = 'a percentage from 0% to 100%';
+
+/** A share, from 0 to 1. */
+export const percentText = noted(
+  z
     .string()
-    .transform((text, context) => parsePercent(text) ?? refuse(context, text, { code: 'wrong-value', message: `must be ${expects}` }));
-  return withDefault(noted(schema, { expects, pattern: PERCENT_PATTERN }), fallback, `${fallback * 100}%`, about);
+    .transform(
+      (text, context) => parsePercent(text) ?? refuse(context, text, { code: 'wrong-value', message: `must be ${PERCENT_EXPECTS}` }),
+    ),
+  { expects: PERCENT_EXPECTS, pattern: PERCENT_PATTERN },
+);
+
+export function percent(about: string, fallback: number) {
+  return withDefault(percentText, fallback, `${fallback * 100}%`, about);
 }
 
 export function count(least: number, most: number) {

@@ -3,9 +3,6 @@ import * as z from 'zod';
 import { parseByteRate, parseRate, parseSize, SIZE_BYTES_MAX } from './quantity.ts';
 import { choice, count, durationText, noted, refuse } from './schema-leaves.ts';
 
-/** Whether the data plane obeys `limits:` on rules. While it doesn't, a file that has them is refused rather than half obeyed. */
-export const RULE_LIMITS_OBEYED: boolean = false;
-
 const RATE_EXPECTS = 'a rate such as 100/s or 20/m (a whole number per s, m, h or d)';
 const rate = noted(
   z
@@ -38,7 +35,7 @@ export const ruleLimits = z
     per: noted(
       choice(['source', 'segment', 'all'])
         .default('source')
-        .describe('For whom it counts: each source address, each segment of from:, or all together.'),
+        .describe('For whom it counts: each source address, each segment of from: that the source is in, or all together.'),
       { default: 'source' },
     ),
     flows: count(1, 1_000_000).optional().describe('Flows at once.'),

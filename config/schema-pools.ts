@@ -13,10 +13,13 @@ import {
   IDLE_TIMEOUT_MS_DEFAULT,
   RETRY_ATTEMPTS_DEFAULT,
   RETRY_BUDGET_DEFAULT,
+  SERVER_PROTOCOL_DEFAULT,
   SERVER_WEIGHT_DEFAULT,
 } from './defaults.ts';
 import { host, path } from './schema-http.ts';
 import { choice, count, duration, endpoint, noted, off, percent, refuse, required, withDefault } from './schema-leaves.ts';
+import { proxyProtocolOut } from './schema-proxy.ts';
+import { serverTls } from './schema-tls.ts';
 
 const serverMapping = z.strictObject({
   address: endpoint().describe('Where the server listens: 127.0.0.1:9001, "[::1]:9001" or unix:/path.'),
@@ -108,5 +111,13 @@ export const pool = z.strictObject({
     default: { failures: EJECTION_FAILURES_DEFAULT, for: '10s' },
   }),
   retries: retries.prefault({}).describe('Dials of another server after a failed one.'),
+  protocol: withDefault(
+    choice(['http', 'h2']),
+    SERVER_PROTOCOL_DEFAULT,
+    SERVER_PROTOCOL_DEFAULT,
+    'What the servers speak to applications of mode http: http is HTTP/1.1; h2 is HTTP/2, without an upgrade from HTTP/1.1.',
+  ),
   idle: idle.prefault({}).describe('Kept-alive connections to servers.'),
+  tls: serverTls.optional().describe('TLS to the servers; absent: none.'),
+  'proxy-protocol': proxyProtocolOut.optional().describe('The PROXY header that servers get before the bytes of a client; absent: none.'),
 });

@@ -15,12 +15,15 @@ import {
 import { ADMIN_ROLES } from './document.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { application, guardrail, rule } from './schema-applications.ts';
+import { connectionFields, identityPatterns } from './schema-connection.ts';
+import { databaseFields } from './schema-databases.ts';
 import { dnsName, host, method, path, requestHeaders } from './schema-http.ts';
 import type { Note } from './schema-leaves.ts';
 import {
   address,
   choice,
   count,
+  durationText,
   endpoint,
   NAME_EXPECTS,
   NAME_PATTERN,
@@ -54,6 +57,15 @@ const token = z.strictObject({
   ),
 });
 
+const adminTls = z.strictObject({
+  certificate: required(
+    filePath,
+    'admin.pem',
+    'The certificate chain in PEM, that of the endpoint first; read again when the file changes.',
+  ),
+  key: required(filePath, 'admin.key', 'The private key in PEM, without a passphrase; read again when the file changes.'),
+});
+
 const admin = z.strictObject({
   listen: noted(endpoint(0).prefault(ADMIN_LISTEN_DEFAULT).describe('Where metrics, health, API and dashboard answer.'), {
     default: ADMIN_LISTEN_DEFAULT,
@@ -61,6 +73,9 @@ const admin = z.strictObject({
   tokens: noted(z.array(token).max(256).default([]).describe('Who may write through the API; without a token only a unix socket may.'), {
     expects: 'a list of tokens such as { name: ana, role: admin, hash: "sha256:…" }, as bulkhead token prints them',
     default: [],
+  }),
+  tls: noted(adminTls.optional().describe('HTTPS for the whole endpoint; an address that others can reach needs it.'), {
+    expects: 'a mapping such as { certificate: admin.pem, key: admin.key }',
   }),
 });
 
@@ -104,6 +119,16 @@ const process = z.strictObject({
         'Bytes after which a new file is begun; the oldest is removed when size is reached.',
         JOURNAL_SEGMENT_BYTES_DEFAULT,
         64 * 1024,
+      ),
+      age: noted(
+        z
+          .union([off, durationText(60_000)])
+          .default('off')
+          .describe('How long a record is kept at most; off: as long as size allows.'),
+        {
+          expects: 'a duration of at least 1m, such as 30d, or "off"',
+          default: 'off',
+        },
       ),
     })
     .prefault({})
@@ -161,43 +186,37 @@ const country = noted(
   { expects: 'two upper-case letters such as DE, as text (NO needs quotes)', pattern: '^[A-Z]{2}$' },
 );
 
-const segment = noted(
-  z.strictObject({
-    addresses: noted(z.array(prefix).optional().describe('Addresses and prefixes.'), {
-      expects: 'a list of addresses such as [10.0.0.0/8]',
-    }),
-    pool: reference.optional().describe('A pool whose servers belong to the segment.'),
-    pools: noted(z.array(reference).optional().describe('Pools whose servers belong to the segment.'), { expects: 'a list of pool names' }),
-    segments: noted(z.array(reference).optional().describe('Other segments, all of whose members belong.'), {
-      expects: 'a list of segment names',
-    }),
-    countries: noted(
-      z.array(country).min(1).optional().describe('Countries by their two letters (ISO 3166-1); needs process.geo.country.'),
-      {
-        expects: 'a list of countries such as [DE, FR]',
-      },
-    ),
-    asns: noted(
-      z.array(count(1, 4_294_967_295)).min(1).optional().describe('Autonomous systems by their numbers; needs process.geo.asn.'),
-      {
-        expects: 'a list of numbers such as [3320]',
-      },
-    ),
-    dns: noted(z.array(dnsName).min(1).optional().describe('Host names, whose addresses are looked up as they change.'), {
-      expects: 'a list of host names such as [partner.example.com]',
-    }),
-    unknown: withDefault(
-      choice(['deny', 'ignore']),
-      'deny',
-      'deny',
-      'What holds while a country, system or name is not known: deny: rules that allow find nobody there, and rules that deny everybody; ignore: nobody is there.',
-    ),
-    except: noted(z.array(sourceTerm).optional().describe('What is taken away again.'), {
-      expects: 'a list such as [guests, 10.0.0.9/32]',
-    }),
+const segment = z.strictObject({
+  addresses: noted(z.array(prefix).optional().describe('Addresses and prefixes.'), {
+    expects: 'a list of addresses such as [10.0.0.0/8]',
   }),
-  { later: ['identities'] },
-);
+  pool: reference.optional().describe('A pool whose servers belong to the segment.'),
+  pools: noted(z.array(reference).optional().describe('Pools whose servers belong to the segment.'), { expects: 'a list of pool names' }),
+  segments: noted(z.array(reference).optional().describe('Other segments, all of whose members belong.'), {
+    expects: 'a list of segment names',
+  }),
+  countries: noted(z.array(country).min(1).optional().describe('Countries by their two letters (ISO 3166-1); needs process.geo.country.'), {
+    expects: 'a list of countries such as [DE, FR]',
+  }),
+  asns: noted(z.array(count(1, 4_294_967_295)).min(1).optional().describe('Autonomous systems by their numbers; needs process.geo.asn.'), {
+    expects: 'a list of numbers such as [3320]',
+  }),
+  dns: noted(z.array(dnsName).min(1).optional().describe('Host names, whose addresses are looked up as they change.'), {
+    expects: 'a list of host names such as [partner.example.com]',
+  }),
+  identities: identityPatterns
+    .optional()
+    .describe('Who the client has proved to be, such as "spiffe://example.org/*"; they belong whatever their address.'),
+  unknown: withDefault(
+    choice(['deny', 'ignore']),
+    'deny',
+    'deny',
+    'What holds while a country, system or name is not known: deny: rules that allow find nobody there, and rules that deny everybody; ignore: nobody is there.',
+  ),
+  except: noted(z.array(sourceTerm).optional().describe('What is taken away again.'), {
+    expects: 'a list such as [guests, 10.0.0.9/32]',
+  }),
+});
 
 const flowTest = z.strictObject({
   from: required(address, '0.0.0.0', 'The source address.'),
@@ -207,6 +226,8 @@ const flowTest = z.strictObject({
   host: host.optional().describe('The host of the request.'),
   path: path.optional().describe('The path of the request.'),
   headers: requestHeaders.optional().describe('Fields of the request.'),
+  ...connectionFields,
+  ...databaseFields,
   at: timestamp.optional().describe('The moment of the flow; absent: now.'),
   expect: required(choice(['allow', 'deny']), 'deny', 'The verdict that must come out.'),
   by: reference.optional().describe('The rule that must decide; "default" where no rule does.'),

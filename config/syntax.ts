@@ -1,7 +1,7 @@
 /** YAML's own complaints, with what to do about them. */
 import type { YAMLParseError, YAMLWarning } from 'yaml';
 import type { Problem } from './document.ts';
-import type { SourceText } from './tree.ts';
+import type { SourceText } from './origins.ts';
 
 /** What usually lies behind each of the parser's codes. */
 const REMEDIES: Readonly<Record<string, string>> = {

@@ -1,21 +1,7 @@
 /** Plain data with the place of every value: what stands between the text and the schema. */
 import type { Place, Problem } from './document.ts';
+import { Children, type Origin } from './origins.ts';
 import { pointerStep } from './problem.ts';
-
-/** One text and the way from an offset in it to a line and column, both counted from 1. */
-export interface SourceText {
-  readonly file: string;
-  place(offset: number): Place;
-}
-
-/** Where a value stands: `key` is the offset of its key (of the value itself in a list), `at` that of the value. */
-export interface Origin {
-  readonly source: SourceText;
-  readonly key: number;
-  readonly at: number;
-  /** The step by which its container holds it in the text; a list that lost entries still knows the old numbers. */
-  readonly step: string | number;
-}
 
 export type Container = Record<string, unknown> | unknown[];
 export type Path = readonly (string | number)[];
@@ -23,8 +9,8 @@ export type Path = readonly (string | number)[];
 export interface Tree {
   readonly data: unknown;
   readonly root: Origin;
-  /** The origins of each container's children. */
-  readonly origins: Map<object, Map<string, Origin> | Origin[]>;
+  /** Where each container's children stand. */
+  readonly origins: Map<object, Children>;
   /** Pointers of what was written but could not be kept, and of the containers it was taken from: no absence follows from them. */
   readonly lost: Set<string>;
 }
@@ -52,8 +38,7 @@ export function originAt(tree: Tree, path: Path): Origin {
   let origin = tree.root;
   let value = tree.data;
   for (const step of path) {
-    const children = isContainer(value) ? tree.origins.get(value) : undefined;
-    const child = Array.isArray(children) ? children[Number(step)] : children?.get(String(step));
+    const child = isContainer(value) ? tree.origins.get(value)?.get(step) : undefined;
     if (child === undefined) return origin;
     origin = child;
     value = (value as Record<string | number, unknown>)[step];
@@ -72,8 +57,7 @@ export function pointerAt(tree: Tree, path: Path): string {
   let pointer = '';
   let value = tree.data;
   for (const step of path) {
-    const children = isContainer(value) ? tree.origins.get(value) : undefined;
-    const child = Array.isArray(children) ? children[Number(step)] : children?.get(String(step));
+    const child = isContainer(value) ? tree.origins.get(value)?.get(step) : undefined;
     pointer += pointerStep(child?.step ?? step);
     value = child === undefined ? undefined : (value as Record<string | number, unknown>)[step];
   }
@@ -123,11 +107,10 @@ function editedValue(tree: Tree, value: unknown, edits: Edits): unknown {
   if (Array.isArray(value)) {
     const kept = [...value.keys()].filter((index) => stays(String(index)));
     const list = kept.map((index) => child(String(index), value[index]));
-    if (Array.isArray(children)) {
-      tree.origins.set(
-        list,
-        kept.map((index) => children[index]!),
-      );
+    if (children !== undefined) {
+      const stayed = new Children(children.source, true);
+      for (const index of kept) stayed.addOrigin(null, children.get(index)!);
+      tree.origins.set(list, stayed);
     }
     return list;
   }
@@ -164,7 +147,7 @@ export class Report {
 
   /** Whether what stands at a path was not written so: nothing follows from its value or absence. */
   isLost(path: Path): boolean {
-    return this.tree.lost.has(pointerAt(this.tree, path));
+    return this.tree.lost.size > 0 && this.tree.lost.has(pointerAt(this.tree, path));
   }
 
   #add(

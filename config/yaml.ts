@@ -1,12 +1,14 @@
 /** From YAML text to a tree. Everything that YAML lets a file do beyond plain data ends here: aliases, tags, odd keys, depth. */
 
 import type { Node, Pair, YAMLMap, YAMLSeq } from 'yaml';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Problem } from './document.ts';
 import { ALIASED_NODES_MAX, DEPTH_MAX } from './limits.ts';
+import { Children, type Origin, SourceText } from './origins.ts';
+import { readPlainYaml } from './plain-yaml.ts';
 import { formatPlace, pointerStep, shown } from './problem.ts';
 import { explainSyntax } from './syntax.ts';
-import type { Container, Origin, SourceText, Tree } from './tree.ts';
+import type { Container, Tree } from './tree.ts';
 import type { Environment } from './variables.ts';
 import { coreScalar, substitute } from './variables.ts';
 
@@ -31,15 +33,14 @@ const LOST = Symbol('lost');
 
 /** Reads one text. `aliased` is the number of values that aliases stood for so far, counted over all texts. */
 export function readYaml(file: string, text: string, env: Environment, budget: { aliased: number }): Reading {
-  const lines = new LineCounter();
-  const parsed = parseDocument(text, { ...YAML_OPTIONS, lineCounter: lines });
-  const source: SourceText = {
-    file,
-    place: (offset) => {
-      const at = lines.linePos(offset);
-      return { file, line: Math.max(1, at.line), column: Math.max(1, at.col) };
-    },
-  };
+  const plain = readPlainYaml(new SourceText(file, text), text, env);
+  return plain === null ? readAnyYaml(file, text, env, budget) : { tree: plain, problems: [] };
+}
+
+/** The same by the yaml package alone, whatever the text is like. */
+export function readAnyYaml(file: string, text: string, env: Environment, budget: { aliased: number }): Reading {
+  const source = new SourceText(file, text);
+  const parsed = parseDocument(text, YAML_OPTIONS);
   const faults = [...parsed.errors, ...parsed.warnings];
   if (faults.length > 0) return { tree: null, problems: explainSyntax(source, text, faults) };
   const builder = new Builder(source, env, budget);
@@ -51,7 +52,7 @@ export function readYaml(file: string, text: string, env: Environment, budget: {
 }
 
 class Builder {
-  readonly origins = new Map<object, Map<string, Origin> | Origin[]>();
+  readonly origins = new Map<object, Children>();
   readonly lost = new Set<string>();
   readonly problems: Problem[] = [];
   /** The text goes beyond a bound: what was read of it is not the whole. */
@@ -100,7 +101,7 @@ class Builder {
 
   #mapping(node: YAMLMap, depth: number): Container | typeof LOST {
     const mapping: Record<string, unknown> = {};
-    const origins = new Map<string, Origin>();
+    const origins = new Children(this.#source, false);
     this.origins.set(mapping, origins);
     for (const pair of node.items as Pair<Node, Node | null>[]) {
       const keyNode = pair.key;
@@ -137,14 +138,14 @@ class Builder {
       if (value === LOST) this.#remember();
       else mapping[key] = value;
       this.#path.pop();
-      if (value !== LOST) origins.set(key, { source: this.#source, key: at, at: pair.value?.range?.[0] ?? at, step: key });
+      if (value !== LOST) origins.add(key, at, pair.value?.range?.[0] ?? at);
     }
     return mapping;
   }
 
   #list(node: YAMLSeq, depth: number): Container {
     const list: unknown[] = [];
-    const origins: Origin[] = [];
+    const origins = new Children(this.#source, true);
     this.origins.set(list, origins);
     for (const [index, item] of (node.items as (Node | null)[]).entries()) {
       this.#path.push(index);
@@ -154,7 +155,7 @@ class Builder {
       if (value === LOST) continue;
       const at = item?.range?.[0] ?? node.range?.[0] ?? 0;
       list.push(value);
-      origins.push({ source: this.#source, key: at, at, step: index });
+      origins.add(index, at, at);
     }
     return list;
   }

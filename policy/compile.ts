@@ -1,5 +1,6 @@
 /** From a document to an image: sources to atoms, rules to programs. */
 import type { Document, Mode, Rule } from '../config/document.ts';
+import { demandOf } from './demand.ts';
 import { attachImage, type Image } from './image.ts';
 import type { Knowledge } from './knowledge.ts';
 import { NOT_ASKED, type Section, writeImage } from './layout.ts';
@@ -10,6 +11,7 @@ import type { Ranges } from './prefixes.ts';
 import { ProgramTable } from './programs.ts';
 import { RecordTable } from './records.ts';
 import { inactivity, rulesOf } from './schedule.ts';
+import { SourceRows } from './source-rows.ts';
 import { ANYONE, NOBODY, type PoolMembership, SourceGraph } from './sources.ts';
 import { NO_PORT, portClassifier, type SourcedRule, withSources } from './sweep.ts';
 
@@ -42,7 +44,8 @@ function build(document: Document, { membership, knowledge, now }: Circumstances
   const baseline = withSources(document.baseline, graph);
   const atoms = partition(graph);
   const records = new RecordTable();
-  const firstOwnRecords = addRecords(document, records, graph, moment);
+  const rows = new SourceRows(atoms);
+  const firstOwnRecords = addRecords([guardrails, baseline, ...own], records, rows, graph, moment);
   const table = new ProgramTable();
   const forAll = new ForAll(guardrails, baseline, table, atoms, moment);
   const vips: number[] = [];
@@ -60,18 +63,18 @@ function build(document: Document, { membership, knowledge, now }: Circumstances
     // The synthetic rules for the cluster lane and for what nothing else decides.
     firstRule += guardrails.length + rules.length + baseline.length + 2;
     const classOf = portClassifier(application.rules);
-    const rows = new Map<string, Rows>();
-    const facts = factsOf(application.rules);
+    const ownRows = new Map<string, Rows>();
+    const facts = factsOf(rules);
     for (const { endpoint } of application.vips) {
       const port = endpoint.kind === 'tcp' ? endpoint.port : NO_PORT;
       const key = port === NO_PORT ? 'unix' : String(classOf(port));
-      let row = rows.get(key);
+      let row = ownRows.get(key);
       if (row === undefined) {
         row = [
           table.addRow(enforced(rules, application.mode, moment), facts, port, atoms),
           shadowRow(rules, application.mode, moment, table, port, atoms),
         ];
-        rows.set(key, row);
+        ownRows.set(key, row);
       }
       const [guard, base] = forAll.rows(port, application.mode);
       vips.push(records.text(endpoint.text), index, guard[0], row[0], base[0], port, guard[1], row[1], base[1]);
@@ -88,6 +91,7 @@ function build(document: Document, { membership, knowledge, now }: Circumstances
     table.listWords,
     records.protocolClasses(),
     ...countsOf(document, moment),
+    ...asksOf(document, graph),
   ];
   const sections: Record<Section, ArrayLike<number>> = {
     vips,
@@ -103,35 +107,51 @@ function build(document: Document, { membership, knowledge, now }: Circumstances
     programs: table.words,
     ...records.encodeTexts(),
     ...records.patterns.encode(),
+    ...rows.encode(),
     numbers,
   };
   return attachImage(writeImage(sections));
 }
 
 /** Records stand in this order: guardrails, baseline, then the rules of each application. Returns each application's first. */
-function addRecords(document: Document, records: RecordTable, graph: SourceGraph, now: number | null): number[] {
-  const add = (rule: Rule) => records.add(rule, inactivity(rule, now), graph.unknownIn([...rule.from, ...rule.except]));
-  document.guardrails.forEach(add);
-  document.baseline.forEach(add);
-  return document.applications.map((application) => {
+function addRecords(
+  [guardrails, baseline, ...own]: readonly (readonly SourcedRule[])[],
+  records: RecordTable,
+  rows: SourceRows,
+  graph: SourceGraph,
+  now: number | null,
+): number[] {
+  const add = ({ rule, cases }: SourcedRule) => {
+    const demand = demandOf(rule, cases ?? null, (source) => rows.row(source));
+    records.add(rule, inactivity(rule, now), graph.unknownIn([...rule.from, ...rule.except]), demand);
+  };
+  guardrails!.forEach(add);
+  baseline!.forEach(add);
+  return own.map((rules) => {
     const first = records.count;
-    application.rules.forEach(add);
+    rules.forEach(add);
     return first;
   });
 }
 
-function factsOf(rules: readonly Rule[]): RuleFacts[] {
-  return rules.map((rule) => ({
+function factsOf(rules: readonly SourcedRule[]): RuleFacts[] {
+  return rules.map(({ rule, cases }) => ({
     protocols: rule.protocols === null ? ALL_PROTOCOLS : rule.protocols & ALL_PROTOCOLS,
-    conditional: rule.http !== null,
+    conditional: rule.http !== null || isDemanding(rule, cases),
+    asksHttp: rule.http !== null,
+    demanding: isDemanding(rule, cases),
     byPattern: rule.http !== null && (rule.http.hosts !== null || rule.http.paths !== null),
     action: ACTIONS.indexOf(rule.action),
   }));
 }
 
+function isDemanding({ tls, identities, database }: Rule, cases: SourcedRule['cases']): boolean {
+  return tls !== null || identities !== null || database !== null || (cases !== null && cases !== undefined);
+}
+
 /**
- * The list with the source NOBODY for rules that decide nothing: those that don't hold now, shadow rules, and in tcp mode, where no flow is
- * a request, rules that ask for one. Rules keep their numbers.
+ * The list with the source NOBODY for rules that decide nothing: those that don't hold now, shadow rules, and those that ask for a request in tcp
+ * mode, where no flow is one, or for a database in http mode. Rules keep their numbers.
  */
 function enforced(rules: readonly SourcedRule[], mode: Mode, now: number | null): readonly SourcedRule[] {
   return withoutSource(rules, (rule) => isHeard(rule, mode, now) && !rule.shadow);
@@ -151,6 +171,8 @@ function shadowRow(
   const facts = rules.map(({ rule }) => ({
     protocols: ALL_PROTOCOLS,
     conditional: true,
+    asksHttp: false,
+    demanding: false,
     byPattern: false,
     action: ACTIONS.indexOf(rule.action),
   }));
@@ -158,7 +180,7 @@ function shadowRow(
 }
 
 function isHeard(rule: Rule, mode: Mode, now: number | null): boolean {
-  return (mode === 'http' || rule.http === null) && inactivity(rule, now) === null;
+  return (mode === 'http' ? rule.database : rule.http) === null && inactivity(rule, now) === null;
 }
 
 function withoutSource(rules: readonly SourcedRule[], keeps: (rule: Rule) => boolean): readonly SourcedRule[] {
@@ -177,6 +199,18 @@ function countsOf(document: Document, now: number | null): number[] {
     if (rule.http !== null && rule.http.paths !== null) pathsAsked++;
   }
   return [inactive, periods, shadows, logs, pathsAsked];
+}
+
+/** How many rules ask for the ClientHello, its fingerprint, identities and databases: in the order of NUMBERS. */
+function asksOf(document: Document, graph: SourceGraph): number[] {
+  let [tls, ja4, identities, databases] = [0, 0, 0, 0];
+  for (const rule of rulesOf(document)) {
+    if (rule.tls !== null) tls++;
+    if (rule.tls !== null && rule.tls.ja4 !== null) ja4++;
+    if (rule.identities !== null || graph.dependsOnIdentity([...rule.from, ...rule.except])) identities++;
+    if (rule.database !== null) databases++;
+  }
+  return [tls, ja4, identities, databases];
 }
 
 /** The row of the rules that decide, and that of the shadow rules. */
@@ -218,7 +252,7 @@ class ForAll {
   }
 
   #row(rules: readonly SourcedRule[], port: number, mode: Mode): Rows {
-    const facts = factsOf(rules.map(({ rule }) => rule));
+    const facts = factsOf(rules);
     return [
       this.#table.addRow(enforced(rules, mode, this.#now), facts, port, this.#atoms),
       shadowRow(rules, mode, this.#now, this.#table, port, this.#atoms),

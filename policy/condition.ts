@@ -1,6 +1,14 @@
 /** Conditions on a request, as lists of patterns taken apart once. */
-import type { HeaderMatch } from '../config/document.ts';
-import { foldHostPattern, foldPathPattern, type HostPattern, matchesHost, type PathPattern, type RequestFacts } from './request.ts';
+import type { HeaderMatch } from '../config/match.ts';
+import {
+  foldHostPattern,
+  foldPathPattern,
+  type HostPattern,
+  type HttpFacts,
+  matchesHost,
+  type PathPattern,
+  type RequestFacts,
+} from './request.ts';
 
 export interface Condition {
   readonly methods: readonly string[] | null;
@@ -39,6 +47,7 @@ export function conditionOf(
 // hot: allocates nothing.
 export function matchesRequest(condition: Condition, request: RequestFacts): boolean {
   return (
+    request.kind === 'http' &&
     matchesMethod(condition, request) &&
     matchesHosts(condition, request) &&
     matchesPath(condition, request) &&
@@ -46,17 +55,17 @@ export function matchesRequest(condition: Condition, request: RequestFacts): boo
   );
 }
 
-export function matchesMethod({ methods }: Pick<Condition, 'methods'>, { method }: RequestFacts): boolean {
+export function matchesMethod({ methods }: Pick<Condition, 'methods'>, { method }: HttpFacts): boolean {
   return methods === null || methods.includes(method);
 }
 
-export function matchesHosts({ hosts }: Pick<Condition, 'hosts'>, { host }: RequestFacts): boolean {
+export function matchesHosts({ hosts }: Pick<Condition, 'hosts'>, { host }: HttpFacts): boolean {
   if (hosts === null) return true;
   for (let i = 0; i < hosts.length; i++) if (matchesHost(hosts[i]!, host)) return true;
   return false;
 }
 
-export function matchesPath({ paths }: Pick<Condition, 'paths'>, { path }: RequestFacts): boolean {
+export function matchesPath({ paths }: Pick<Condition, 'paths'>, { path }: HttpFacts): boolean {
   if (paths === null) return true;
   for (let i = 0; i < paths.length; i++) {
     const { exact, prefix } = paths[i]!;
@@ -66,7 +75,7 @@ export function matchesPath({ paths }: Pick<Condition, 'paths'>, { path }: Reque
 }
 
 /** hot where a rule asks for fields. */
-export function matchesHeaders({ headers }: Pick<Condition, 'headers'>, request: RequestFacts): boolean {
+export function matchesHeaders({ headers }: Pick<Condition, 'headers'>, request: HttpFacts): boolean {
   if (headers === null) return true;
   for (let i = 0; i < headers.length; i++) if (!matchesField(headers[i]!, request)) return false;
   return true;
@@ -76,7 +85,7 @@ export function matchesHeaders({ headers }: Pick<Condition, 'headers'>, request:
  * A field that came several times can be read as the first, the last, or all of them. So one that a denial asks for is there when any of
  * its lines matches; for a rule that lets the request on, all of them have to.
  */
-export function matchesField({ name, values, denies }: FieldPattern, request: RequestFacts): boolean {
+export function matchesField({ name, values, denies }: FieldPattern, request: HttpFacts): boolean {
   const lines = request.headers?.fieldLines(name) ?? [];
   if (lines.length === 0) return false;
   const matches = (line: string) => values.some(({ exact, prefix }) => (prefix === null ? line === exact : line.startsWith(prefix)));

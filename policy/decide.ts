@@ -6,71 +6,108 @@
  */
 import { PROTOCOLS, type ProtocolSet } from '../config/protocols.ts';
 import { matchesRequest } from './condition.ts';
+import { type ConnectionFacts, UNKNOWN_CONNECTION } from './connection.ts';
+import { ASKS_IDENTITY, ASKS_TLS } from './demand.ts';
 import type { Image } from './image.ts';
 import { APPLICATION_WORDS, NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
 import { ALL_PROTOCOLS, MAY_ALLOW, MAY_DENY, MAY_NEXT, OUTCOME_BITS, outcomeOf } from './outcome.ts';
-import { BY_PROTOCOL, BY_REQUEST, MANY_CONDITIONS, outcomeWords, PAIRS_SHIFT, PASS_BY_PROTOCOL, pairWords } from './programs.ts';
-import type { RequestFacts } from './request.ts';
+import { pending, settlePending } from './pending.ts';
+import { BY_DEMAND, BY_PROTOCOL, BY_REQUEST, MANY_CONDITIONS, outcomeWords, PAIRS_SHIFT, PASS_BY_PROTOCOL, pairWords } from './programs.ts';
+import { type HttpFacts, type RequestFacts, UNREAD_PATH } from './request.ts';
+import { walkDemands } from './walk.ts';
 
 export const DENY = 0;
 export const ALLOW = 1;
-export const NEED_PROTOCOL = 2;
-export const NEED_REQUEST = 3;
+/** The facts that a verdict may still depend on, the cheapest first: the ClientHello, the protocol, who the client is, what it asks for. */
+export const NEED_TLS = 2;
+export const NEED_PROTOCOL = 3;
+export const NEED_IDENTITY = 4;
+export const NEED_REQUEST = 5;
 
-export type DecisionKind = typeof DENY | typeof ALLOW | typeof NEED_PROTOCOL | typeof NEED_REQUEST;
+export type DecisionKind = typeof DENY | typeof ALLOW | typeof NEED_TLS | typeof NEED_PROTOCOL | typeof NEED_IDENTITY | typeof NEED_REQUEST;
 
-/** A kind in the low two bits, and above them the id of the deciding rule (0 with a need). */
+/** A kind in the low three bits, and above them the id of the deciding rule (0 with a need). */
 export type Decision = number;
 
 export function kindOf(decision: Decision): DecisionKind {
-  return (decision & 3) as DecisionKind;
+  return (decision & 7) as DecisionKind;
 }
 
 export function ruleOf(decision: Decision): number {
-  return decision >>> 2;
+  return decision >>> 3;
 }
 
 /**
- * Decides a flow from an atom to a VIP. `protocols` 0 and `request` null are facts not known yet: the answer names the cheaper fact that
- * the verdict still depends on, or is the verdict where it depends on none. With all facts the rule is the first that matches; before,
- * it is the last that the flow reaches whatever the rest turns out to be. Conditions on requests are taken to be independent of
- * each other, so a need for the request may be asked that a look at all requests would spare.
+ * Decides a flow from an atom to a VIP. `protocols` 0, `request` null and what is null in `connection` are facts not known yet: the answer
+ * names the cheapest fact that the verdict still depends on, or is the verdict where it depends on none. With all facts the rule is the
+ * first that matches; before, it is the last that the flow reaches whatever the rest turns out to be. Conditions on requests, TLS and
+ * identities are taken to be independent of each other, so a need may be asked for that a look at all that these can be would spare.
  *
  * hot: allocates nothing, and costs the same for one rule and for ten thousand.
  */
-export function decide(image: Image, vip: number, atom: number, protocols: ProtocolSet, request: RequestFacts | null): Decision {
-  const decision = decideReading(image, vip, atom, protocols, request);
-  if (request === null || request.readings === undefined) return decision;
-  return strictest(image, vip, atom, protocols, request, decision);
+export function decide(
+  image: Image,
+  vip: number,
+  atom: number,
+  protocols: ProtocolSet,
+  request: RequestFacts | null,
+  connection: ConnectionFacts,
+): Decision {
+  const decision = decideReading(image, vip, atom, protocols, request, connection);
+  if (request === null || request.kind !== 'http' || request.readings === undefined) return decision;
+  return strictest(image, vip, atom, protocols, request, connection, decision);
 }
 
 /** A path that servers read differently passes only where it passes in every reading; the first that does not is the verdict. */
-function strictest(image: Image, vip: number, atom: number, protocols: ProtocolSet, request: RequestFacts, first: Decision): Decision {
+function strictest(
+  image: Image,
+  vip: number,
+  atom: number,
+  protocols: ProtocolSet,
+  request: HttpFacts,
+  connection: ConnectionFacts,
+  first: Decision,
+): Decision {
   if (kindOf(first) !== ALLOW) return first;
   for (const path of request.readings!) {
-    const decision = decideReading(image, vip, atom, protocols, { ...request, path, readings: undefined });
+    if (path === UNREAD_PATH) return unread(image, vip, atom, protocols, connection, first);
+    const decision = decideReading(image, vip, atom, protocols, { ...request, path, readings: undefined }, connection);
     if (kindOf(decision) !== ALLOW) return decision;
   }
   return first;
 }
 
-function decideReading(image: Image, vip: number, atom: number, protocols: ProtocolSet, request: RequestFacts | null): Decision {
+/** Where the path could be anything: it passes where the verdict does not depend on the request, otherwise nothing lets it. */
+function unread(image: Image, vip: number, atom: number, protocols: ProtocolSet, connection: ConnectionFacts, first: Decision): Decision {
+  if (kindOf(decideReading(image, vip, atom, protocols, null, connection)) === ALLOW) return first;
+  const app = image.vips[vip * VIP_WORDS + 1]!;
+  return ((image.applications[(app + 1) * APPLICATION_WORDS + 3]! - 1) << 3) | DENY;
+}
+
+function decideReading(
+  image: Image,
+  vip: number,
+  atom: number,
+  protocols: ProtocolSet,
+  request: RequestFacts | null,
+  connection: ConnectionFacts,
+): Decision {
   const at = vip * VIP_WORDS;
   const app = image.vips[at + 1]!;
-  if ((image.clusterAtoms[atom >>> 5]! >>> (atom & 31)) & 1) return (image.applications[app * APPLICATION_WORDS + 3]! << 2) | ALLOW;
+  if ((image.clusterAtoms[atom >>> 5]! >>> (atom & 31)) & 1) return (image.applications[app * APPLICATION_WORDS + 3]! << 3) | ALLOW;
   const guardrails = programAt(image, image.vips[at + 2]!, atom);
   const own = programAt(image, image.vips[at + 3]!, atom);
   const baseline = programAt(image, image.vips[at + 4]!, atom);
-  if (protocols !== 0) return judge(image, app, guardrails, own, baseline, protocols, request);
+  if (protocols !== 0) return judge(image, app, atom, guardrails, own, baseline, protocols, request, connection);
   const { programs } = image;
   if (((programs[guardrails]! | programs[own]! | programs[baseline]!) & BY_PROTOCOL) === 0) {
-    return judge(image, app, guardrails, own, baseline, ALL_PROTOCOLS, request);
+    return judge(image, app, atom, guardrails, own, baseline, ALL_PROTOCOLS, request, connection);
   }
-  return judgeAnyProtocol(image, app, guardrails, own, baseline, request);
+  return judgeAnyProtocol(image, app, atom, guardrails, own, baseline, request, connection);
 }
 
 /** Protocols with which the flow may still be allowed: in what a flow may turn out to be, at least one of them is found. */
-export function possibleProtocols(image: Image, vip: number, atom: number): ProtocolSet {
+export function possibleProtocols(image: Image, vip: number, atom: number, connection: ConnectionFacts = UNKNOWN_CONNECTION): ProtocolSet {
   const at = vip * VIP_WORDS;
   const app = image.vips[at + 1]!;
   if ((image.clusterAtoms[atom >>> 5]! >>> (atom & 31)) & 1) return ALL_PROTOCOLS;
@@ -83,7 +120,7 @@ export function possibleProtocols(image: Image, vip: number, atom: number): Prot
     // A pair repeats its single protocol, so pairs cover both.
     for (let other = inPairs ? 0 : bit; other <= bit; other++) {
       const pair = (1 << bit) | (1 << other);
-      if (kindOf(judge(image, app, guardrails, own, baseline, pair, null)) !== DENY) possible |= pair;
+      if (kindOf(judge(image, app, atom, guardrails, own, baseline, pair, null, connection)) !== DENY) possible |= pair;
     }
   }
   return possible;
@@ -105,59 +142,75 @@ export function programAt(image: Image, row: number, atom: number): number {
 function judge(
   image: Image,
   app: number,
+  atom: number,
   guardrails: number,
   own: number,
   baseline: number,
   protocols: ProtocolSet,
   request: RequestFacts | null,
+  connection: ConnectionFacts,
 ): Decision {
   const { applications, guardrailCount } = image;
+  pending.facts = 0;
+  pending.held = 0;
   const firstRule = applications[app * APPLICATION_WORDS + 3]!;
-  let outcome = outcomeIn(image, guardrails, 0, protocols, request);
+  let outcome = outcomeIn(image, guardrails, 0, atom, protocols, request, connection);
   let may = outcome;
   // An outcome counts rules from 1, as ids do: `cluster` stands before the guardrails.
   let rule = firstRule + (outcome >>> OUTCOME_BITS);
   if (outcome & MAY_NEXT) {
-    outcome = outcomeIn(image, own, applications[app * APPLICATION_WORDS + 4]!, protocols, request);
+    outcome = outcomeIn(image, own, applications[app * APPLICATION_WORDS + 4]!, atom, protocols, request, connection);
     may |= outcome;
     rule = firstRule + guardrailCount + (outcome >>> OUTCOME_BITS);
     if (outcome & MAY_NEXT) {
       const lastRule = applications[(app + 1) * APPLICATION_WORDS + 3]! - 1;
-      outcome = outcomeIn(image, baseline, guardrailCount, protocols, request);
+      outcome = outcomeIn(image, baseline, guardrailCount, atom, protocols, request, connection);
       may |= outcome;
       rule = lastRule - image.baselineCount - 1 + (outcome >>> OUTCOME_BITS);
       if (outcome & MAY_NEXT) {
         may |= MAY_DENY;
+        settlePending(MAY_DENY);
         rule = lastRule;
       }
     }
   }
   may &= MAY_ALLOW | MAY_DENY;
-  if (may === MAY_ALLOW) return (rule << 2) | ALLOW;
-  return may === MAY_DENY ? (rule << 2) | DENY : NEED_REQUEST;
+  if (may === MAY_ALLOW) return (rule << 3) | ALLOW;
+  if (may === MAY_DENY) return (rule << 3) | DENY;
+  if (pending.facts & ASKS_TLS) return NEED_TLS;
+  return pending.facts & ASKS_IDENTITY ? NEED_IDENTITY : NEED_REQUEST;
 }
 
 /** Every protocol on its own, one for all that no rule tells apart; and where a `pass` is for some protocols only, every two together. */
 function judgeAnyProtocol(
   image: Image,
   app: number,
+  atom: number,
   guardrails: number,
   own: number,
   baseline: number,
   request: RequestFacts | null,
+  connection: ConnectionFacts,
 ): Decision {
   const inPairs = (image.programs[guardrails]! & PASS_BY_PROTOCOL) !== 0;
   let all = -1;
+  let differs = false;
   for (let left = image.protocolClasses; left !== 0; left &= left - 1) {
     const one = left & -left;
     for (let others = inPairs ? left : one; others !== 0; others &= others - 1) {
-      const decision = judge(image, app, guardrails, own, baseline, one | (others & -others), request);
-      if (all >= 0 && kindOf(all) !== kindOf(decision)) return NEED_PROTOCOL;
+      const decision = judge(image, app, atom, guardrails, own, baseline, one | (others & -others), request, connection);
+      // What a ClientHello says is known before what is spoken behind it.
+      if (decision === NEED_TLS) return NEED_TLS;
+      if (all >= 0 && kindOf(all) !== kindOf(decision)) {
+        if (connection.tls !== null) return NEED_PROTOCOL;
+        differs = true;
+      }
       // The rule furthest down is the one that asks least.
       if (decision > all) all = decision;
     }
   }
-  return all;
+  // Rules tell protocols apart here, and what is spoken is cheaper to know than who speaks and what for.
+  return differs || all === NEED_IDENTITY || all === NEED_REQUEST ? NEED_PROTOCOL : all;
 }
 
 /** hot. What a list comes to; with a request, or where it asks for none, exactly one of allow, deny and next. */
@@ -165,12 +218,28 @@ export function outcomeIn(
   image: Image,
   program: number,
   firstRecord: number,
+  atom: number,
+  protocols: ProtocolSet,
+  request: RequestFacts | null,
+  connection: ConnectionFacts,
+): number {
+  const head = image.programs[program]!;
+  if ((head & BY_DEMAND) !== 0) return walkDemands(image, program, firstRecord, atom, protocols, request, connection);
+  const outcome = outcomeWithoutDemands(image, program, head, firstRecord, protocols, request);
+  if (pending.held !== 0) settlePending(outcome);
+  return outcome;
+}
+
+function outcomeWithoutDemands(
+  image: Image,
+  program: number,
+  head: number,
+  firstRecord: number,
   protocols: ProtocolSet,
   request: RequestFacts | null,
 ): number {
-  const head = image.programs[program]!;
   if ((head & BY_REQUEST) !== 0 && request !== null) {
-    return (head & MANY_CONDITIONS) === 0
+    return (head & MANY_CONDITIONS) === 0 || request.kind !== 'http'
       ? walk(image, program, firstRecord, protocols, request)
       : walkProposed(image, program, firstRecord, protocols, request);
   }
@@ -204,7 +273,7 @@ function walk(image: Image, program: number, firstRecord: number, protocols: Pro
 }
 
 /** hot. As `walk`, past rules whose patterns the request doesn't meet. */
-function walkProposed(image: Image, program: number, firstRecord: number, protocols: ProtocolSet, request: RequestFacts): number {
+function walkProposed(image: Image, program: number, firstRecord: number, protocols: ProtocolSet, request: HttpFacts): number {
   const { programs, records, proposals } = image;
   const head = programs[program]!;
   const first = program + 1 + outcomeWords(head);

@@ -1,11 +1,12 @@
 /** What changes for flows to one VIP: for each source the lines of both documents are decided side by side. */
 
-import { matchesHost, normaliseHost, type RequestFacts } from './request.ts';
-import { Candidates, conditionsOf, type Decided, decideKinds } from './space/chain.ts';
-import type { Clock } from './space/facts.ts';
+import { type HttpFacts, matchesHost, normaliseHost } from './request.ts';
+import { Candidates, conditionsOf, type Decided, decideKinds, nextDiffering } from './space/chain.ts';
+import type { Clock } from './space/clock.ts';
+import type { Judge } from './space/fact-parts.ts';
 import { ALL_KINDS, type Kinds, REQUEST_KINDS } from './space/kinds.ts';
 import type { Condition, Line } from './space/lines.ts';
-import { ANY_REQUEST, type Judge, type Labelled, partOthers, partRequests, type RequestRegion, type Sample } from './space/requests.ts';
+import { ANY_REQUEST, type Labelled, partOthers, partRequests, type RequestRegion, type Sample } from './space/requests.ts';
 
 /** `gain` and `lose` change the verdict; the others leave it: another rule says it, or what the rule does beside is different. */
 export type Change = 'gain' | 'lose' | 'rule' | 'treatment';
@@ -60,21 +61,33 @@ export function compareHeld(
 ): Entry[] {
   const conditions = [...new Set([...conditionsOf(lines, before), ...conditionsOf(lines, after)])];
   const [was, is] = [new Candidates(lines, before), new Candidates(lines, after)];
+  const isSame = (one: Line, other: Line) =>
+    one === other ||
+    (one.key === other.key &&
+      one.treatment === other.treatment &&
+      one.tier === other.tier &&
+      (!withRules || one.rule.name === other.rule.name));
   const judge = (kinds: Kinds): Judge<Label> => ({
     ask: (matching) =>
       labelsOf(lines, decideKinds(lines, was.of(matching), matching), decideKinds(lines, is.of(matching), matching), kinds, withRules),
+    next: (matching, maybe) => nextDiffering(lines, [before, after], matching, maybe, isSame),
     merge: (first, second) => ({ ...first, deciders: new Map([...first.deciders, ...second.deciders]) }),
   });
   if (!seesRequests || conditions.every(isWithoutRequest)) {
-    return partOthers(conditions, clock, judge(ALL_KINDS)).map((part) => entryOf(part, true));
+    return byKinds(lines, [...before, ...after], ALL_KINDS, (kinds, asked) => {
+      return partOthers(
+        conditions.filter((condition) => asked.has(condition)),
+        clock,
+        judge(kinds),
+      ).map((part) => entryOf(part, true));
+    });
   }
-  const plain: RequestFacts = { method: 'GET', host: normaliseHost(host), path: '/' };
+  const plain: HttpFacts = { kind: 'http', method: 'GET', host: normaliseHost(host), path: '/' };
   const requests = partRequests(conditions, clock, judge(REQUEST_KINDS)).map((part) => entryOf(part, true));
-  const others = partOthers(
-    conditions.filter((condition) => isMet(condition, plain)),
-    clock,
-    judge(ALL_KINDS & ~REQUEST_KINDS),
-  ).map((part) => entryOf(part, false));
+  const others = byKinds(lines, [...before, ...after], ALL_KINDS & ~REQUEST_KINDS, (kinds, asked) => {
+    const met = conditions.filter((condition) => asked.has(condition) && isMet(condition, plain));
+    return partOthers(met, clock, judge(kinds)).map((part) => entryOf(part, false));
+  });
   return joinKinds(requests, others);
 }
 
@@ -83,7 +96,7 @@ function isWithoutRequest({ methods, hosts, paths, facts }: Condition): boolean 
 }
 
 /** Whether a request meets a condition, opaque facts aside. */
-export function isMet({ methods, hosts, paths, facts }: Condition, { method, host, path }: RequestFacts): boolean {
+export function isMet({ methods, hosts, paths, facts }: Condition, { method, host, path }: HttpFacts): boolean {
   if (methods !== null && !methods.includes(method)) return false;
   // A plain request has no fields.
   if (facts.some(({ kind }) => kind === 'header')) return false;
@@ -133,10 +146,46 @@ function entryOf({ label: { change, kinds, deciders, kind, first }, region, samp
     kinds,
     region,
     requests: hasRequests,
-    key: `${change} ${kinds} ${JSON.stringify(hasRequests ? region : region.when)}`,
+    key: keyOf(change, kinds, region, hasRequests),
     deciders,
     example: { kind, sample, deciders: first },
   };
+}
+
+/**
+ * Flows to databases apart from each other and from the rest: what is asked for in one of them says nothing of the others. What changes
+ * alike is told together.
+ */
+function byKinds(
+  lines: readonly Line[],
+  held: readonly number[],
+  kinds: Kinds,
+  compare: (kinds: Kinds, asked: ReadonlySet<Condition>) => Entry[],
+): Entry[] {
+  const all = [...new Set(held)].flatMap((index) => (lines[index]!.condition === null ? [] : [lines[index]!]));
+  const own = new Set(all.flatMap(({ rule, kinds: named }) => (rule.database === null ? [] : [named & kinds])));
+  const rest = [...own].reduce((left, one) => left & ~one, kinds);
+  const joined = new Map<string, Entry>();
+  for (const some of [rest, ...own]) {
+    if (some === 0) continue;
+    const asked = new Set(all.flatMap(({ condition, kinds: named }) => ((named & some) === 0 ? [] : [condition!])));
+    for (const entry of compare(some, asked)) {
+      const key = `${entry.change} ${JSON.stringify(entry.region)}`;
+      const known = joined.get(key);
+      joined.set(key, known === undefined ? entry : together(known, entry));
+    }
+  }
+  return [...joined.values()];
+}
+
+function together(first: Entry, second: Entry): Entry {
+  const kinds = first.kinds | second.kinds;
+  const deciders = new Map([...first.deciders, ...second.deciders]);
+  return { ...first, kinds, deciders, key: keyOf(first.change, kinds, first.region, first.requests) };
+}
+
+function keyOf(change: Change, kinds: Kinds, region: RequestRegion, hasRequests: boolean): string {
+  return `${change} ${kinds} ${JSON.stringify(hasRequests ? region : region.when)}`;
 }
 
 /** Where requests make no difference, flows that carry none are told together with those that do. */

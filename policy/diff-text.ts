@@ -6,9 +6,10 @@ import type { Difference, DiffGroup, Verdict } from './diff.ts';
 import { placeText } from './place.ts';
 import { momentText } from './schedule.ts';
 import { coverOf, type SourceTerm, sourceTermText } from './space/cover.ts';
+import type { Combination } from './space/fact-parts.ts';
 import { ALL_KINDS, kindsText } from './space/kinds.ts';
 import { EVERY, type Pattern, type PatternSet } from './space/pattern-tree.ts';
-import type { Combination, RequestRegion } from './space/requests.ts';
+import type { RequestRegion } from './space/requests.ts';
 
 /** Of a list that a line shows; JSON has all of it. */
 const SHOWN = 8;
@@ -128,7 +129,10 @@ function witnessText(witness: FlowQuestion): string {
 }
 
 /** The fields of one line of a batch. */
-export function witnessFields({ from, to, protocols, method, host, path, headers, at }: FlowQuestion): Record<string, unknown> {
+export function witnessFields(witness: FlowQuestion): Record<string, unknown> {
+  const { from, to, protocols, method, host, path, headers, alpn, at, sni, ja4, identities, user, database, schema, command, keys } =
+    witness;
+  const others = Object.entries({ sni, ja4, identities, user, database, schema, command, keys }).filter(([, value]) => value !== null);
   const protocol = protocolNames(protocols & WEBSOCKET ? WEBSOCKET : protocols)[0];
   return {
     from: formatAddress(from),
@@ -138,6 +142,8 @@ export function witnessFields({ from, to, protocols, method, host, path, headers
     ...(host === null ? {} : { host }),
     ...(path === null ? {} : { path }),
     ...(headers.length === 0 ? {} : { headers: Object.fromEntries(headers) }),
+    ...(alpn.length === 0 ? {} : { alpn }),
+    ...Object.fromEntries(others),
     ...(at === null ? {} : { at: momentText(at) }),
   };
 }

@@ -4,6 +4,7 @@
  */
 import { formatAddress } from '../config/address.ts';
 import type { Document, Endpoint, FlowQuestion, Rule } from '../config/document.ts';
+import { PLAIN_QUESTION } from '../config/match.ts';
 import { compile } from './compile.ts';
 import { type Change, type CompareOptions, compareHeld, type Deciders, type Entry } from './diff-groups.ts';
 import { explain } from './explain.ts';
@@ -14,9 +15,10 @@ import { rulesOf } from './schedule.ts';
 import { type PoolMembership, SourceGraph } from './sources.ts';
 import { AtomRanges, joinRuns } from './space/atoms.ts';
 import { heldLines, type Run } from './space/chain.ts';
+import { Clock } from './space/clock.ts';
 import { type AddressRange, addressAt } from './space/cover.ts';
 import { applicationAt, endpointsOf, Listeners } from './space/destinations.ts';
-import { Clock, periodFacts, TooManyFacts } from './space/facts.ts';
+import { periodFacts, TooManyFacts } from './space/facts.ts';
 import type { Kinds } from './space/kinds.ts';
 import { protocolsOfFirst } from './space/kinds.ts';
 import { type Line, LineMaker } from './space/lines.ts';
@@ -152,19 +154,18 @@ export function diffDocuments(old: Document, next: Document, options: DiffOption
 }
 
 function sideOf(document: Document, maker: LineMaker, withRules: boolean, written: ReadonlyMap<Rule, Rule>): Side {
-  const cluster = maker.cluster(document);
-  const shared = (['http', 'tcp'] as const).map((mode) => ({
-    guardrails: maker.lines(document.guardrails, 'guardrail', mode),
-    baseline: maker.lines(document.baseline, 'baseline', mode),
-  }));
   const keyOf = (line: Line) => (line.key === '' ? '' : `${line.key} ${line.treatment}${withRules ? ` ${line.rule.name}` : ''}\n`);
-  const keys = shared.map(({ guardrails, baseline }) => [guardrails.map(keyOf).join(''), baseline.map(keyOf).join('')] as const);
-  const lists = document.applications.map(({ rules, mode }): List => {
-    const { guardrails, baseline } = shared[mode === 'http' ? 0 : 1]!;
-    const [guardKey, baseKey] = keys[mode === 'http' ? 0 : 1]!;
-    const own = maker.lines(rules, 'application', mode);
-    const key = `${mode} ${cluster.key}\t${guardKey}\t${own.map(keyOf).join('')}\t${baseKey}`;
-    return { lines: [cluster, ...guardrails, ...own, ...baseline], own: 1 + guardrails.length, key };
+  const keys = new Map<Line, string>();
+  const keyOnce = (line: Line) => {
+    let key = keys.get(line);
+    if (key === undefined) keys.set(line, (key = keyOf(line)));
+    return key;
+  };
+  const lists = document.applications.map((application): List => {
+    const { lines, own } = maker.list(document, application);
+    const tiers = new Map<string, string>();
+    for (const line of lines) tiers.set(line.tier, (tiers.get(line.tier) ?? '') + keyOnce(line));
+    return { lines, own, key: `${application.mode} ${[...tiers].join('\t')}` };
   });
   return { document, listeners: new Listeners(document), lists, written };
 }
@@ -265,7 +266,8 @@ function verdictOf(
 ): Verdict {
   const rules = new Set<Rule | null>();
   const applications = new Set<string | null>();
-  for (const [app, numbers] of new Map(at.map((one) => [`${one.apps}`, deciding(one)])).values()) {
+  // VIPs of one application on several ports may be decided by rules of their own.
+  for (const [app, numbers] of new Map(at.map((one) => [one.found, deciding(one)])).values()) {
     applications.add(applicationAt(side.document, app)?.name ?? null);
     for (const number of [...numbers].sort((a, b) => a - b)) {
       const rule = side.lists[app]?.lines[number]?.rule ?? null;
@@ -285,8 +287,9 @@ function witnessOf({ examples }: Found, to: Endpoint, atoms: AtomRanges): FlowQu
     if (!sample.shown) return null;
     // The address that names a network is no good example of a host in it.
     const from = addressAt(range.last > range.first ? range.first + 1n : range.first, range.family);
-    const { method, host, path, headers, at } = sample;
-    return { from, to, protocols: protocolsOfFirst(kind), method, host, path: path === null ? null : targetOf(path), headers, at };
+    const { method, host, path, flow } = sample;
+    const request = { method, host, path: path === null ? null : targetOf(path), headers: [] };
+    return { from, to, protocols: protocolsOfFirst(kind), ...request, ...PLAIN_QUESTION, at: null, ...flow };
   }
   return null;
 }

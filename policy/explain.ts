@@ -2,15 +2,26 @@
 import type { FlowQuestion } from '../config/document.ts';
 import { type ProtocolSet, protocolNames } from '../config/protocols.ts';
 import { matchesField, matchesHosts, matchesMethod, matchesPath } from './condition.ts';
-import { ALLOW, kindOf, programAt, ruleOf } from './decide.ts';
+import { ALLOW, kindOf, ruleOf } from './decide.ts';
+import { hasAny, matchesDatabase, matchesTls, openSource } from './demand.ts';
+import { databaseText, queryText, tlsFactsText, tlsText } from './demand-text.ts';
+import { holdsAt } from './fitting.ts';
 import type { Image, Tier } from './image.ts';
 import { NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
+import { limitsSentence } from './limits.ts';
 import { imageAt } from './moment.ts';
 import { type Nearest, nearestAllowing } from './nearest.ts';
 import { ALL_PROTOCOLS } from './outcome.ts';
 import { placeText } from './place.ts';
-import { outcomeWords, PAIRS_SHIFT, pairWords } from './programs.ts';
-import { decideFacts, type Facts, factsOf } from './question.ts';
+import { decideFacts, type Facts, factsOf, type Need } from './question.ts';
+
+/** What is taken for granted where the verdict depends on a fact that was not said. */
+const ASSUMED: Record<Need, string> = {
+  tls: 'The verdict depends on what the client says in TLS, which was not said: it is judged as without TLS.',
+  protocol: 'The verdict depends on the protocol, which was not said: it is judged as unknown.',
+  identities: 'The verdict depends on who the client is, which was not said: it is judged as nobody.',
+  request: 'The verdict depends on what the client asks for, which was not said: rules that deny take it for theirs, and no others do.',
+};
 
 /** A rule before the deciding one, and why it didn't decide. */
 export interface Considered {
@@ -30,7 +41,7 @@ export interface Explanation {
   readonly at: string | null;
   readonly reason: string;
   /** A fact that wasn't said although the verdict depends on it. */
-  readonly needs?: 'protocol';
+  readonly needs?: Need;
   /** Found when first read, as it grows with the number of rules. */
   readonly considered: readonly Considered[];
   /** For a denial the nearest rule that would have allowed, and the change of facts that it takes. Found when first read. */
@@ -55,12 +66,12 @@ export function explain(now: Image, question: FlowQuestion): Explanation {
     tier: image.ruleTier(rule),
     at: placeText(image.rulePlace(rule)),
     reason: reasonOf(image, facts, rule),
-    ...(facts.assumedUnknown ? { needs: 'protocol' as const } : {}),
+    ...(facts.assumed.length === 0 ? {} : { needs: facts.assumed[0]! }),
     get considered() {
       return (considered ??= consideredBefore(image, facts, rule));
     },
     get nearest() {
-      if (nearest === undefined) nearest = verdict === 'allow' ? null : (nearestInTime(image, facts) ?? nearestAllowing(image, facts));
+      if (nearest === undefined) nearest = verdict === 'allow' ? null : nearestAllowing(image, facts);
       return nearest;
     },
   };
@@ -75,13 +86,15 @@ function reasonOf(image: Image, facts: Facts, rule: number): string {
   const name = image.ruleName(rule);
   const app = image.vipApplication(facts.vip);
   const sentences = [verdictSentence(image, rule, name)];
+  const limits = image.ruleAction(rule) === 'allow' ? image.ruleLimits(rule) : null;
+  if (limits !== null) sentences.push(limitsSentence(limits));
   const unknown = image.ruleUnknown(rule);
   if (unknown !== null) sentences.push(`What it says of its sources is not all known (${unknown}).`);
   const reading = readingThatDecides(image, facts, rule);
   if (reading !== null) sentences.push(`A server may read the path as ${reading}, so it is judged as that too.`);
   const absent = image.hasInactive ? ruleInItsTime(image, facts) : rule;
   if (absent !== rule) sentences.push(`At another time rule "${image.ruleName(absent)}" would decide. ${whyInactive(image, absent)}`);
-  if (facts.assumedUnknown) sentences.push('The verdict depends on the protocol, which was not said: it is judged as unknown.');
+  for (const need of facts.assumed) sentences.push(ASSUMED[need]);
   if (image.observes(app) && image.ruleAction(rule) === 'deny') {
     sentences.push('The application only observes: the flow is recorded and let through.');
   }
@@ -109,7 +122,7 @@ function consideredBefore(image: Image, facts: Facts, deciding: number): Conside
   const first = image.applicationRuleBase(app);
   const considered: Considered[] = [];
   for (let rule = first; rule < deciding; rule++) {
-    const why = whyNot(image, facts, rule, first);
+    const why = whyNot(image, facts, rule);
     considered.push({
       rule: image.ruleName(rule),
       tier: image.ruleTier(rule),
@@ -123,16 +136,16 @@ function consideredBefore(image: Image, facts: Facts, deciding: number): Conside
 }
 
 /** Why a rule that stands before the deciding one doesn't match; null where it does. */
-function whyNot(image: Image, facts: Facts, rule: number, first: number): string | null {
+function whyNot(image: Image, facts: Facts, rule: number): string | null {
   const record = image.ruleRecord(rule);
   if (record < 0) return 'The source is not in the cluster lane.';
   if (image.ruleInactivity(rule) !== null) return whyInactive(image, rule);
-  const matched = whyNotMatched(image, facts, rule, first, record);
+  const matched = whyNotMatched(image, facts, rule, record);
   if (matched === null && image.ruleShadows(rule)) return 'It is a shadow rule: it matches, is counted, and decides nothing.';
   return matched;
 }
 
-function whyNotMatched(image: Image, facts: Facts, rule: number, first: number, record: number): string | null {
+function whyNotMatched(image: Image, facts: Facts, rule: number, record: number): string | null {
   const at = record * RECORD_WORDS;
   const conditionNumber = image.records[at + 6]!;
   if (conditionNumber !== NOT_ASKED && facts.request === null) return 'It asks of requests, and the application carries bytes.';
@@ -140,7 +153,7 @@ function whyNotMatched(image: Image, facts: Facts, rule: number, first: number, 
   // On a unix socket this is greater than any port.
   const port = image.vips[facts.vip * VIP_WORDS + 5]!;
   if (ports !== null && !ports.some(([low, high]) => low <= port && port <= high)) return `It is for port ${portsText(ports)}.`;
-  if (!holds(image, facts, rule - first)) {
+  if (!holdsAt(image, facts, rule)) {
     const unknown = image.ruleUnknown(rule);
     return `The source is not in ${image.text(image.records[at + 7]!)}${unknown === null ? '' : `, of which ${unknown} is not known`}.`;
   }
@@ -150,20 +163,36 @@ function whyNotMatched(image: Image, facts: Facts, rule: number, first: number, 
   if (facts.protocols !== 0 && (protocols & facts.protocols) === 0) {
     return `It is for protocol ${namesText(protocols)}, and this is ${namesText(facts.protocols)}.`;
   }
-  if (conditionNumber === NOT_ASKED || facts.request === null) return null;
+  const unmet = whyUnmet(image, facts, at);
+  if (unmet !== null) return unmet;
+  const { request } = facts;
+  if (conditionNumber === NOT_ASKED || request === null || request.kind !== 'http') return null;
   const condition = image.condition(conditionNumber);
-  if (!matchesMethod(condition, facts.request))
-    return `It is for method ${condition.methods!.join(', ')}, and this is ${facts.request.method}.`;
-  if (!matchesHosts(condition, facts.request))
-    return `It is for host ${condition.hostTexts!.join(', ')}, and this is ${facts.request.host}.`;
-  if (!matchesPath(condition, facts.request))
-    return `It is for path ${condition.pathTexts!.join(', ')}, and this is ${facts.request.path}.`;
-  const field = condition.headers?.find((pattern) => !matchesField(pattern, facts.request!));
+  if (!matchesMethod(condition, request)) return `It is for method ${condition.methods!.join(', ')}, and this is ${request.method}.`;
+  if (!matchesHosts(condition, request)) return `It is for host ${condition.hostTexts!.join(', ')}, and this is ${request.host}.`;
+  if (!matchesPath(condition, request)) return `It is for path ${condition.pathTexts!.join(', ')}, and this is ${request.path}.`;
+  const field = condition.headers?.find((pattern) => !matchesField(pattern, request));
   if (field !== undefined) {
-    const lines = facts.request.headers?.fieldLines(field.name) ?? [];
+    const lines = request.headers?.fieldLines(field.name) ?? [];
     return `It is for ${field.name}: ${field.texts.join(', ')}, and this has ${lines.length === 0 ? 'no such field' : lines.join(', ')}.`;
   }
   return null;
+}
+
+/** Why a demand is not met; null where it is. */
+function whyUnmet(image: Image, { atom, request, connection }: Facts, at: number): string | null {
+  const number = image.records[at + 14]!;
+  if (number === NOT_ASKED) return null;
+  const { tls, identities, cases, database, written } = image.demand(number);
+  if (tls !== null && !matchesTls(tls, connection.tls))
+    return `It is for ${tlsText(written.tls!)}, and this ${tlsFactsText(connection.tls)}.`;
+  const who = connection.identities.length === 0 ? 'nobody' : connection.identities.join(', ');
+  if (identities !== null && !hasAny(identities, connection.identities))
+    return `It is for ${written.identities!.join(', ')}, and this is ${who}.`;
+  if (cases !== null && openSource(image, cases, atom, connection.identities) !== 0)
+    return `The source is not in ${image.text(image.records[at + 7]!)}, neither by its address nor as ${who}.`;
+  if (database === null || (request !== null && matchesDatabase(database, request))) return null;
+  return `It is for ${databaseText(written.database!)}, and ${request === null ? 'the verdict is the same without' : `this is ${queryText(request)}`}.`;
 }
 
 /** The rule that would decide if every rule held, whatever its schedule. */
@@ -179,40 +208,10 @@ function whyInactive(image: Image, rule: number): string {
 /** The reading of the path that was judged, where it is another than the first; null where it is that. */
 function readingThatDecides(image: Image, facts: Facts, rule: number): string | null {
   const { request } = facts;
-  if (request === null || request.readings === undefined) return null;
+  if (request === null || request.kind !== 'http' || request.readings === undefined) return null;
   const { readings, ...first } = request;
   const decides = (path: string) => ruleOf(decideFacts(image, { ...facts, request: { ...first, path } })) === rule;
   return decides(request.path) ? null : (readings.find(decides) ?? null);
-}
-
-/** Where only the time has to be another, which it will be by itself. */
-function nearestInTime(image: Image, facts: Facts): Nearest | null {
-  if (!image.hasInactive) return null;
-  const always = imageAt(image, null);
-  const decision = decideFacts(always, facts);
-  const rule = ruleOf(decision);
-  if (kindOf(decision) !== ALLOW || image.ruleInactivity(rule) !== 'off-schedule') return null;
-  return { rule: image.ruleName(rule), at: placeText(image.rulePlace(rule)), change: `a time within ${image.rulePeriod(rule)}` };
-}
-
-/** Whether source and port match; `index` counts the application's rules from `cluster` = 0. */
-function holds(image: Image, { vip, atom }: Facts, index: number): boolean {
-  const app = image.vipApplication(vip);
-  const ownCount = image.applicationRuleCount(app) - 2 - image.guardrailCount - image.baselineCount;
-  let inList = index - 1;
-  let list = 2;
-  for (const size of [image.guardrailCount, ownCount]) {
-    if (inList < size) break;
-    inList -= size;
-    list++;
-  }
-  const program = programAt(image, image.vips[vip * VIP_WORDS + list]!, atom);
-  const head = image.programs[program]!;
-  const start = program + 1 + outcomeWords(head);
-  for (let pair = start; pair < start + (head >>> PAIRS_SHIFT) * pairWords(head); pair += pairWords(head)) {
-    if (image.programs[pair] === inList >>> 5) return ((image.programs[pair + 1]! >>> (inList & 31)) & 1) === 1;
-  }
-  return false;
 }
 
 function portsText(ports: readonly (readonly [number, number])[]): string {

@@ -10,11 +10,13 @@ import { placeText } from './place.ts';
 import { rulesOf } from './schedule.ts';
 import { type PoolMembership, SourceGraph } from './sources.ts';
 import { AtomRanges, joinRuns } from './space/atoms.ts';
-import { Candidates, conditionsOf, decideKinds, heldLines } from './space/chain.ts';
+import { Candidates, conditionsOf, decideKinds, heldLines, nextOpen } from './space/chain.ts';
+import { Clock } from './space/clock.ts';
 import type { AddressRange } from './space/cover.ts';
-import { Clock, periodFacts, TooManyFacts } from './space/facts.ts';
+import type { Judge } from './space/fact-parts.ts';
+import { periodFacts, TooManyFacts } from './space/facts.ts';
 import { type Line, LineMaker } from './space/lines.ts';
-import { type Judge, partOthers, partRequests } from './space/requests.ts';
+import { partOthers, partRequests } from './space/requests.ts';
 import { portClassifier, sweep } from './sweep.ts';
 
 /** One VIP with the sources that may reach it. */
@@ -53,18 +55,14 @@ interface Judged {
 export function exportable(document: Document, { now = 0, membership, knowledge = NOTHING_KNOWN }: ExportOptions = {}): Exportable {
   const graph = new SourceGraph(document, membership, knowledge);
   const maker = new LineMaker(graph);
-  const cluster = maker.cluster(document);
-  const lists = document.applications.map(({ rules, mode }) => {
-    const guardrails = maker.lines(document.guardrails, 'guardrail', mode);
-    return [cluster, ...guardrails, ...maker.lines(rules, 'application', mode), ...maker.lines(document.baseline, 'baseline', mode)];
-  });
+  const lists = document.applications.map((application) => maker.list(document, application));
   const atoms = partition(graph);
   const ranges = new AtomRanges(atoms);
   const clock = new Clock([...rulesOf(document)].flatMap(periodFacts), now);
   const vips: OpenVip[] = [];
   const left = new Set<string>();
   for (const [index, application] of document.applications.entries()) {
-    const lines = lists[index]!;
+    const { lines, own } = lists[index]!;
     const classOf = portClassifier(lines.map(({ rule }) => rule));
     const known = new Map<number, AddressRange[]>();
     if (application.enforcement === 'observe') {
@@ -80,14 +78,14 @@ export function exportable(document: Document, { now = 0, membership, knowledge 
       if (sources === undefined) {
         const open: [number, number][] = [];
         const memo = new Map<string, Judged>();
-        const run = { first: 0, own: 1 + document.guardrails.length, end: lines.length };
+        const run = { first: 0, own, end: lines.length };
         sweep(lines, endpoint.port, atoms, (atom, holding, end) => {
           const held = heldLines(holding, lines, run);
           const key = held.join();
           let judged = memo.get(key);
           if (judged === undefined) memo.set(key, (judged = judge(lines, held, application.mode === 'http', clock)));
           if (judged.answer === 'open') open.push([atom, end]);
-          for (const rule of judged.rules) left.add(leftOut(rule));
+          for (const rule of judged.rules) left.add(leftOut(rule, graph.dependsOnIdentity([...rule.from, ...rule.except])));
         });
         known.set(portClass, (sources = ranges.of(joinRuns(open))));
       }
@@ -116,6 +114,8 @@ function judge(lines: readonly Line[], held: readonly number[], seesRequests: bo
       }
       return [];
     },
+    // Once both are possible, more facts tell nothing new.
+    next: (matching, maybe) => (verdicts.size === 2 ? null : nextOpen(lines, held, matching, maybe)),
     merge: (first) => first,
   };
   const conditions = conditionsOf(lines, held);
@@ -134,10 +134,13 @@ function judge(lines: readonly Line[], held: readonly number[], seesRequests: bo
   return { answer: verdicts.size === 1 && verdicts.has('deny') ? 'closed' : 'depends', rules: narrowing };
 }
 
-function leftOut(rule: Rule): string {
+function leftOut(rule: Rule, byIdentity: boolean): string {
   const asks = [
     rule.protocols === null ? '' : 'the protocol',
     rule.http === null ? '' : 'the request',
+    rule.database === null ? '' : 'what is asked of a database',
+    rule.tls === null ? '' : 'the ClientHello',
+    rule.identities === null && !byIdentity ? '' : 'who the client is',
     rule.schedule === null && rule.until === null ? '' : 'the time',
     rule.limits === null ? '' : 'limits',
   ].filter((what) => what !== '');

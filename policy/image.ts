@@ -3,9 +3,11 @@
  * that grows with the policy. An image is never changed.
  */
 import { formatHostPort, parseAddress } from '../config/address.ts';
-import { type Action, DENY_WITH, type DenyWith, type HeaderMatch, type Mode, type Place, type RuleLimits } from '../config/document.ts';
+import { type Action, DENY_WITH, type DenyWith, type Mode, type Place, type RuleLimits } from '../config/document.ts';
+import type { HeaderMatch, OnRevoke } from '../config/match.ts';
 import type { ProtocolSet } from '../config/protocols.ts';
 import { type Condition, conditionOf } from './condition.ts';
+import { type Demand, type DemandRecord, takeApart } from './demand.ts';
 import { APPLICATION_WORDS, CONDITION_WORDS, NOT_ASKED, NUMBERS, RECORD_WORDS, sectionOf, textsOf, VIP_WORDS } from './layout.ts';
 import { ACTIONS } from './outcome.ts';
 import { Proposals } from './proposals.ts';
@@ -52,11 +54,19 @@ export class Image {
   readonly hasShadows: boolean;
   readonly hasLogged: boolean;
   readonly asksForPaths: boolean;
+  /** Whether any rule asks for the ClientHello, its fingerprint, who the client is, or what it wants of a database. */
+  readonly asksForTls: boolean;
+  readonly asksForJa4: boolean;
+  readonly asksForIdentities: boolean;
+  readonly asksForDatabases: boolean;
   readonly #numbers: Uint32Array;
   readonly #textStarts: Uint32Array;
   readonly #texts: Buffer;
   readonly #decoded: (string | undefined)[] = [];
   readonly #conditions: (Condition | undefined)[] = [];
+  readonly #demands: (Demand | undefined)[] = [];
+  readonly #sourceStarts: Uint32Array;
+  readonly #sourceAtoms: Uint32Array;
   #proposals: Proposals | null = null;
   #vipIndexes: Map<string, number> | null = null;
   #applicationIndexes: Map<string, number> | null = null;
@@ -81,6 +91,8 @@ export class Image {
     this.#numbers = sectionOf(buffer, 'numbers');
     this.#textStarts = sectionOf(buffer, 'textStarts');
     this.#texts = textsOf(buffer);
+    this.#sourceStarts = sectionOf(buffer, 'sourceStarts');
+    this.#sourceAtoms = sectionOf(buffer, 'sourceAtoms');
     this.vipCount = this.vips.length / VIP_WORDS;
     this.applicationCount = this.applications.length / APPLICATION_WORDS - 1;
     this.ruleCount = this.applicationRuleBase(this.applicationCount);
@@ -93,6 +105,10 @@ export class Image {
     this.hasShadows = this.#number('shadows') > 0;
     this.hasLogged = this.#number('logs') > 0;
     this.asksForPaths = this.#number('pathsAsked') > 0;
+    this.asksForTls = this.#number('tlsAsked') > 0;
+    this.asksForJa4 = this.#number('ja4Asked') > 0;
+    this.asksForIdentities = this.#number('identitiesAsked') > 0;
+    this.asksForDatabases = this.#number('databasesAsked') > 0;
   }
 
   /** The VIP with this endpoint text, as written or in canonical form; -1 for none. */
@@ -222,6 +238,12 @@ export class Image {
     return text === null ? null : (JSON.parse(text) as RuleLimits);
   }
 
+  /** What becomes of open flows that this rule denies, or where none does had admitted; null: they are cut. */
+  ruleOnRevoke(rule: number): OnRevoke | null {
+    const text = this.#recordText(rule, 15);
+    return text === null ? null : (JSON.parse(text) as OnRevoke);
+  }
+
   #flags(rule: number): number {
     const record = this.ruleRecord(rule);
     return record < 0 ? 0 : this.records[record * RECORD_WORDS + 10]!;
@@ -286,6 +308,24 @@ export class Image {
     );
     this.#conditions[number] = condition;
     return condition;
+  }
+
+  /** A demand by the number of its text, taken apart at the first call. */
+  demand(number: number): Demand {
+    return (this.#demands[number] ??= takeApart(JSON.parse(this.text(number)) as DemandRecord));
+  }
+
+  /** hot. Whether a source that a demand names has an atom. */
+  sourceHolds(row: number, atom: number): boolean {
+    const first = this.#sourceStarts[row]!;
+    let low = first;
+    let high = this.#sourceStarts[row + 1]!;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#sourceAtoms[middle]! <= atom) low = middle + 1;
+      else high = middle;
+    }
+    return ((low - first) & 1) === 1;
   }
 
   #headerList(at: number): HeaderMatch[] | null {

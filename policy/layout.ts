@@ -7,8 +7,8 @@ export const SECTIONS = [
   // rows of shadow rules alone (NOT_ASKED where there are none)
   'vips',
   'applications', // 5 words: name, mode, observes, first rule id, first own record
-  // 14 words a rule as written: name, file, line, column, action, protocols, condition, source text, ports (offset, count), flags (see
-  // records.ts), and texts or NOT_ASKED: when it holds, what is unknown of its sources, its limits
+  // 16 words a rule as written: name, file, line, column, action, protocols, condition, source text, ports (offset, count), flags (see
+  // records.ts), and texts or NOT_ASKED: when it holds, what is unknown of its sources, its limits, its demand, its on-revoke
   'records',
   // 9 words: methods, hosts, paths, headers: offset and count in `lists`, count NOT_ASKED where the part is absent; whether it is a denial's
   'conditions',
@@ -28,6 +28,8 @@ export const SECTIONS = [
   'patternStarts', // see patterns.ts
   'patternRecords',
   'patternEdges',
+  'sourceStarts', // row r of sources that demands name spans sourceStarts[r] to sourceStarts[r + 1]
+  'sourceAtoms', // the atoms, ascending, at which the source begins or ceases to hold
   'numbers', // see NUMBERS
 ] as const;
 
@@ -47,11 +49,15 @@ export const NUMBERS = [
   'shadows',
   'logs',
   'pathsAsked',
+  'tlsAsked',
+  'ja4Asked',
+  'identitiesAsked',
+  'databasesAsked',
 ] as const;
 
 export const VIP_WORDS = 9;
 export const APPLICATION_WORDS = 5;
-export const RECORD_WORDS = 14;
+export const RECORD_WORDS = 16;
 export const CONDITION_WORDS = 9;
 export const NOT_ASKED = 0xffffffff;
 

@@ -5,7 +5,8 @@
  *
  * A bucket holds the amount of one period: `100/s` is a hundred at once after a second of quiet, and from then on one every ten milliseconds.
  */
-import type { Rate } from '../config/document.ts';
+import type { LimitScope, Rate, RuleLimits } from '../config/document.ts';
+import { formatDuration, formatSize } from '../config/quantity.ts';
 
 /** A bucket that was never used: full. */
 export const FULL = 0;
@@ -45,4 +46,38 @@ export function withRate(bucket: number, now: number, before: Rate, after: Rate)
 /** A full bucket gets no fuller. */
 function since(bucket: number, now: number): number {
   return bucket > now ? bucket : now;
+}
+
+const WHOM: Readonly<Record<LimitScope, string>> = {
+  source: 'each source',
+  segment: 'each segment of its sources',
+  all: 'all its flows together',
+};
+
+/** What a rule holds its flows to, as a sentence. How much of it is spent is not known here. */
+export function limitsSentence({ per, flows, newFlows, requests, bytes, bytesTotal, durationMs }: RuleLimits): string {
+  const bounds = [
+    ...(flows === null ? [] : [`${flows} flows at once`]),
+    ...(newFlows === null ? [] : [`new flows of ${rateText(newFlows)}`]),
+    ...(requests === null ? [] : [`requests of ${rateText(requests)}`]),
+    ...(bytes === null ? [] : [`${formatSize(bytes.amount)} ${PERIODS.get(bytes.perMs) ?? `in ${bytes.perMs} ms`}`]),
+  ];
+  const single = [
+    ...(bytesTotal === null ? [] : [`${formatSize(bytesTotal)} in all`]),
+    ...(durationMs === null ? [] : [formatDuration(durationMs)]),
+  ];
+  const shared = bounds.length === 0 ? '' : `${WHOM[per]} to ${bounds.join(', ')}`;
+  const alone = single.length === 0 ? '' : `each flow to ${single.join(' and ')}`;
+  return `It holds ${[shared, alone].filter((part) => part !== '').join(', and ')}.`;
+}
+
+const PERIODS: ReadonlyMap<number, string> = new Map([
+  [1_000, 'a second'],
+  [60_000, 'a minute'],
+  [3_600_000, 'an hour'],
+  [86_400_000, 'a day'],
+]);
+
+function rateText({ amount, perMs }: Rate): string {
+  return `${amount} ${PERIODS.get(perMs) ?? `in ${perMs} ms`}`;
 }

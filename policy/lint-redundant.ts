@@ -3,11 +3,19 @@ import type { Document, Rule } from '../config/document.ts';
 import { partition } from './partition.ts';
 import { rulesOf } from './schedule.ts';
 import { SourceGraph } from './sources.ts';
-import { Candidates, conditionsOf, type Decided, decideKinds } from './space/chain.ts';
-import { Clock, periodFacts, TooManyFacts } from './space/facts.ts';
-import { isFinal, type Line, LineMaker } from './space/lines.ts';
-import { type Judge, partOthers, partRequests } from './space/requests.ts';
+import { Candidates, conditionsOf, type Decided, decideKinds, nextOpen } from './space/chain.ts';
+import { Clock } from './space/clock.ts';
+import type { Judge } from './space/fact-parts.ts';
+import { periodFacts, TooManyFacts } from './space/facts.ts';
+import { type Condition, isFinal, type Line, LineMaker } from './space/lines.ts';
+import { partOthers, partRequests } from './space/requests.ts';
 import { NO_PORT, portClassifier, sweep } from './sweep.ts';
+
+/** Combinations of facts gone through for a whole document; beyond them nothing is said of rules that ask for such facts. */
+const LEAVES_MOST = 16_384;
+
+/** Enough to name those who take a rule's flows. */
+const TAKERS_MOST = 16;
 
 export interface Redundant {
   readonly rule: Rule;
@@ -15,25 +23,31 @@ export interface Redundant {
   readonly without: readonly (Rule | null)[];
 }
 
+/** A rule that never decides, since for all that is asked for others stand before it. */
+export interface Covered {
+  readonly rule: Rule;
+  readonly takenBy: readonly (Rule | null)[];
+}
+
 interface Fate {
   decides: boolean;
+  /** Rules that take what would match; null is the cluster lane. */
+  readonly takenBy: Set<Rule | null>;
   needed: boolean;
   readonly without: Set<Rule | null>;
 }
 
 /** Each rule taken by itself. `idle` are rules that never decide: they stand behind nothing. */
-export function redundantRules(document: Document, idle: ReadonlySet<Rule>): Redundant[] {
+export function redundantRules(document: Document, idle: ReadonlySet<Rule>): { redundant: Redundant[]; covered: Covered[] } {
   const graph = new SourceGraph(document);
   const maker = new LineMaker(graph);
-  const cluster = maker.cluster(document);
-  const lists = document.applications.map(({ rules, mode }) => {
-    const guardrails = maker.lines(document.guardrails, 'guardrail', mode);
-    return [cluster, ...guardrails, ...maker.lines(rules, 'application', mode), ...maker.lines(document.baseline, 'baseline', mode)];
-  });
+  const lists = document.applications.map((application) => maker.list(document, application).lines);
   const atoms = partition(graph);
   const clock = new Clock([...rulesOf(document)].flatMap(periodFacts), 0);
+  const budget = { left: LEAVES_MOST };
   const fates = new Map<Rule, Fate>();
-  for (const rule of rulesOf(document)) fates.set(rule, { decides: false, needed: hasOtherUse(rule), without: new Set() });
+  for (const rule of rulesOf(document))
+    fates.set(rule, { decides: false, needed: hasOtherUse(rule), without: new Set(), takenBy: new Set() });
   for (const [index, application] of document.applications.entries()) {
     const lines = lists[index]!;
     const classOf = portClassifier(lines.map(({ rule }) => rule));
@@ -51,26 +65,35 @@ export function redundantRules(document: Document, idle: ReadonlySet<Rule>): Red
         if (seen.has(key)) return;
         seen.add(key);
         try {
-          judgeHeld(lines, held, application.mode === 'http', clock, fates);
+          judgeHeld(lines, held, application.mode === 'http', clock, fates, budget);
         } catch (error) {
           if (!(error instanceof TooManyFacts)) throw error;
-          for (const number of held) fateOf(fates, lines[number]!).needed = true;
+          for (const number of held) {
+            const fate = fateOf(fates, lines[number]!);
+            fate.needed = true;
+            fate.decides = true;
+          }
         }
       });
     }
   }
   const found = [...fates].filter(([rule, { decides, needed, without }]) => decides && !needed && !isSpelledOutDefault(rule, without));
-  return found.map(([rule, { without }]) => ({ rule, without: [...without] }));
+  const covered = [...fates].filter(([rule, { decides, takenBy }]) => !decides && takenBy.size > 0 && !rule.shadow && !idle.has(rule));
+  return {
+    redundant: found.map(([rule, { without }]) => ({ rule, without: [...without] })),
+    covered: covered.map(([rule, { takenBy }]) => ({ rule, takenBy: [...takenBy] })),
+  };
 }
 
 /** What it does beside deciding would be lost. */
 function hasOtherUse(rule: Rule): boolean {
-  return rule.log || rule.denyWith !== null || rule.limits !== null || rule.shadow;
+  return rule.log || rule.denyWith !== null || rule.onRevoke !== null || rule.limits !== null || rule.shadow;
 }
 
 /** A last rule that denies everything says what holds anyway: people write it to be read. */
 function isSpelledOutDefault(rule: Rule, without: ReadonlySet<Rule | null>): boolean {
-  const narrows = rule.except.length > 0 || rule.ports !== null || rule.protocols !== null || rule.http !== null;
+  const asks = rule.http !== null || rule.tls !== null || rule.identities !== null || rule.database !== null;
+  const narrows = rule.except.length > 0 || rule.ports !== null || rule.protocols !== null || asks;
   return rule.action === 'deny' && !narrows && rule.from.some(({ kind }) => kind === 'any') && without.size === 1 && without.has(null);
 }
 
@@ -92,28 +115,39 @@ function heldTwice(holding: Uint32Array, lines: readonly Line[], idle: ReadonlyS
   return held;
 }
 
-function judgeHeld(lines: readonly Line[], held: readonly number[], seesRequests: boolean, clock: Clock, fates: Map<Rule, Fate>): void {
+function judgeHeld(
+  lines: readonly Line[],
+  held: readonly number[],
+  seesRequests: boolean,
+  clock: Clock,
+  fates: Map<Rule, Fate>,
+  budget: { left: number },
+): void {
   const candidates = new Candidates(lines, held);
   const judge: Judge<null> = {
+    budget,
     ask(matching) {
       const open = candidates.of(matching);
       const passed = new Map<number, number>();
       const decided = decideKinds(lines, open, matching, passed);
+      noteTaken(lines, open, matching, decided, fates);
       const involved = [...new Set([...passed.keys(), ...decided.map(({ line }) => line)])];
       for (const number of involved) {
         if (number < 0 || lines[number]!.tier === 'cluster') continue;
         const fate = fateOf(fates, lines[number]!);
         fate.decides = true;
         if (fate.needed) continue;
+        const { rule } = lines[number]!;
         const without = decideKinds(
           lines,
-          open.filter((other) => other !== number),
+          open.filter((other) => lines[other]!.rule !== rule),
           matching,
         );
-        compare(lines, decided, without, number, fate);
+        compare(lines, decided, without, rule, fate);
       }
       return [];
     },
+    next: (matching, maybe) => nextOpen(lines, held, matching, maybe, true),
     merge: (first) => first,
   };
   const conditions = conditionsOf(lines, held);
@@ -121,12 +155,33 @@ function judgeHeld(lines: readonly Line[], held: readonly number[], seesRequests
   else partOthers(conditions, clock, judge);
 }
 
-function compare(lines: readonly Line[], decided: readonly Decided[], without: readonly Decided[], number: number, fate: Fate): void {
+/** Who decides the flows of the lines that match and do not decide them. */
+function noteTaken(
+  lines: readonly Line[],
+  open: readonly number[],
+  matching: ReadonlySet<Condition>,
+  decided: readonly Decided[],
+  fates: Map<Rule, Fate>,
+): void {
+  for (const number of open) {
+    const line = lines[number]!;
+    if (line.condition !== null && !matching.has(line.condition)) continue;
+    const fate = fates.get(line.rule);
+    if (fate === undefined || fate.decides || fate.takenBy.size > TAKERS_MOST) continue;
+    for (const { kinds, line: taker } of decided) {
+      if ((kinds & line.kinds) === 0 || taker < 0 || taker >= number) continue;
+      const { rule, tier } = lines[taker]!;
+      if (rule !== line.rule) fate.takenBy.add(tier === 'cluster' ? null : rule);
+    }
+  }
+}
+
+function compare(lines: readonly Line[], decided: readonly Decided[], without: readonly Decided[], rule: Rule, fate: Fate): void {
   for (const one of decided) {
     for (const other of without) {
       if ((one.kinds & other.kinds) === 0) continue;
       if ((lines[one.line]?.rule.action ?? 'deny') !== (lines[other.line]?.rule.action ?? 'deny')) fate.needed = true;
-      else if (one.line === number) fate.without.add(lines[other.line]?.rule ?? null);
+      else if (lines[one.line]?.rule === rule) fate.without.add(lines[other.line]?.rule ?? null);
     }
   }
 }
@@ -134,6 +189,6 @@ function compare(lines: readonly Line[], decided: readonly Decided[], without: r
 function fateOf(fates: Map<Rule, Fate>, { rule }: Line): Fate {
   let fate = fates.get(rule);
   // The cluster lane is no rule of the document.
-  if (fate === undefined) fates.set(rule, (fate = { decides: false, needed: true, without: new Set() }));
+  if (fate === undefined) fates.set(rule, (fate = { decides: false, needed: true, without: new Set(), takenBy: new Set() }));
   return fate;
 }

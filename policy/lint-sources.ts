@@ -43,7 +43,9 @@ export function placedRules(document: Document): PlacedRule[] {
  */
 export function allowAny(rules: readonly PlacedRule[]): Problem[] {
   return rules
-    .filter(({ rule, mode }) => rule.action === 'allow' && mode !== 'http' && rule.http === null && !rule.shadow)
+    .filter(
+      ({ rule, mode }) => rule.action === 'allow' && mode !== 'http' && rule.http === null && rule.identities === null && !rule.shadow,
+    )
     .filter(({ rule }) => rule.except.length === 0 && rule.from.some(({ kind }) => kind === 'any'))
     .map(({ rule, path, mode, vip }) => {
       const whom = mode === null ? 'in every application, whatever its own rules say' : 'by address alone';
@@ -56,9 +58,13 @@ export function allowAny(rules: readonly PlacedRule[]): Problem[] {
 /** Segments to which no address belongs. Those of pools, names and databases may fill up without a change of the file. */
 export function emptySegments(document: Document): Problem[] {
   const graph = new SourceGraph(document);
-  const settled = document.segments.filter(({ addresses, except, pools, countries, asns, dns }) => {
+  const settled = document.segments.filter(({ name, addresses, except, pools, countries, asns, dns }) => {
     const canBeEmpty = addresses.length === 0 || except.length > 0;
-    return canBeEmpty && [pools, countries, asns, dns].every((list) => list.length === 0);
+    return (
+      canBeEmpty &&
+      [pools, countries, asns, dns].every((list) => list.length === 0) &&
+      !graph.dependsOnIdentity([{ kind: 'segment', name }])
+    );
   });
   if (settled.length === 0) return [];
   const nodes = settled.map(({ name }) => graph.sourceOf([{ kind: 'segment', name }], []));

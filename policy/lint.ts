@@ -2,12 +2,16 @@
 import type { Document, Place, Problem, Rule, SourceTerm } from '../config/document.ts';
 import { type Redundant, redundantRules } from './lint-redundant.ts';
 import { addressForms, allowAny, emptySegments, type PlacedRule, placedRules, pointer } from './lint-sources.ts';
+import { Witnesses } from './lint-witness.ts';
 import { placeText } from './place.ts';
 import { type RuleFinding, unreachedRules } from './reach.ts';
 import { momentText } from './schedule.ts';
 
 /** Rules that take a flow before a shadowed one, named in the finding. */
 const NAMED = 3;
+
+/** With more findings than this none has an example: looking for one takes a walk through all rules. */
+const WITNESSES_MOST = 256;
 
 export interface LintOptions {
   /** Milliseconds since 1970, to tell rules that have ended or soon will. Absent: nothing is said of them. */
@@ -22,6 +26,9 @@ export function lint(document: Document, { now }: LintOptions = {}): Problem[] {
   const rules = placedRules(document);
   const unreached = unreachedRules(document);
   const idle = new Set(unreached.map(({ rule }) => rule));
+  const { redundant, covered } = redundantRules(document, idle);
+  const paths = new Map(rules.map(({ rule, path }) => [rule, path]));
+  const shadowed = covered.map(({ rule, takenBy }) => shadowedProblem(rule, paths.get(rule)!, takenBy));
   const found = [
     ...unusedSegments(document),
     ...emptySegments(document),
@@ -29,11 +36,29 @@ export function lint(document: Document, { now }: LintOptions = {}): Problem[] {
     ...unusedPools(document),
     ...withoutRules(document),
     ...unreached.map(ruleProblem),
-    ...redundantProblems(redundantRules(document, idle), rules),
+    ...shadowed,
+    ...redundantProblems(redundant, paths),
     ...allowAny(rules.filter(({ rule }) => !idle.has(rule))),
     ...(now === undefined ? [] : ending(rules, now)),
   ];
-  return [...heard(found, document, rules), ...idleSilences(found, document, rules)];
+  return [...withWitnesses(heard(found, document, rules), document, rules), ...idleSilences(found, document, rules)];
+}
+
+/** Findings about rules that a flow can show, each with one: what is shadowed by another rule, or could be removed. */
+function withWitnesses(found: readonly Problem[], document: Document, rules: readonly PlacedRule[]): Problem[] {
+  const decides = new Map([
+    ['rule-shadowed', false],
+    ['rule-redundant', true],
+  ]);
+  const shown = found.filter(({ code }) => decides.has(code));
+  if (shown.length === 0 || shown.length > WITNESSES_MOST) return [...found];
+  const witnesses = new Witnesses(document);
+  const byPath = new Map(rules.map(({ rule, path }) => [path, rule]));
+  return found.map((problem) => {
+    const wanted = decides.get(problem.code);
+    const witness = wanted === undefined ? null : witnesses.of(byPath.get(problem.path)!, wanted);
+    return witness === null ? problem : { ...problem, witness };
+  });
 }
 
 /** Findings without those that are silenced, on their rule or for the whole file. */
@@ -63,8 +88,7 @@ function idleSilences(found: readonly Problem[], document: Document, rules: read
   return [...ofRules, ...ofFile];
 }
 
-function redundantProblems(redundant: readonly Redundant[], rules: readonly PlacedRule[]): Problem[] {
-  const paths = new Map(rules.map(({ rule, path }) => [rule, path]));
+function redundantProblems(redundant: readonly Redundant[], paths: ReadonlyMap<Rule, string>): Problem[] {
   return redundant.map(({ rule, without: then }) => {
     const names = then.slice(0, NAMED).map((other) => (other === null ? 'the default' : `"${other.name}" (${placeText(other.place)})`));
     if (then.length > NAMED) names.push(`${then.length - NAMED} more`);
@@ -104,9 +128,16 @@ function ruleProblem(finding: RuleFinding): Problem {
       ? 'no address is in its source'
       : rule.http !== null && !finding.seesRequests
         ? 'it asks of requests, and every application it stands for carries bytes (mode: tcp)'
-        : 'no VIP has a port that it names';
+        : rule.database !== null && !finding.seesBytes
+          ? `it asks for ${rule.database.kind}, and every application it stands for carries requests (mode: http)`
+          : 'no VIP has a port that it names';
     return warning('rule-never-matches', path, rule.place, `Rule "${rule.name}" can never match: ${why}. Correct it, or remove it.`);
   }
+  return shadowedProblem(rule, path, takenBy);
+}
+
+/** `takenBy`: null is the cluster lane. */
+function shadowedProblem(rule: Rule, path: string, takenBy: readonly (Rule | null)[]): Problem {
   const names = takenBy
     .slice(0, NAMED)
     .map((other) => (other === null ? 'the cluster lane' : `"${other.name}" (${placeText(other.place)})`));

@@ -3,17 +3,20 @@
  * `decide`, so what is named does allow. The search is bounded; where nothing is found within the bounds the answer is null.
  */
 import { PROTOCOLS, protocolNames } from '../config/protocols.ts';
-import { type Condition, matchesField, matchesHosts, matchesMethod, matchesPath } from './condition.ts';
 import { ALLOW, kindOf, ruleOf } from './decide.ts';
+import { queryText, tlsFactsText } from './demand-text.ts';
+import { type Changed, type Fitted, fitted } from './fitting.ts';
 import type { Image } from './image.ts';
-import { NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
+import { RECORD_WORDS, VIP_WORDS } from './layout.ts';
+import { imageAt } from './moment.ts';
 import { placeText } from './place.ts';
 import { decideFacts, type Facts } from './question.ts';
-import type { HeaderLookup, RequestFacts } from './request.ts';
+import type { HttpFacts, RequestFacts } from './request.ts';
 
-/** Sources and requests tried. A source stands for all that the same rules hold for. */
+/** Sources, VIPs and rules tried. A source stands for all that the same rules hold for. */
 const SOURCES_TRIED = 256;
-const REQUESTS_TRIED = 256;
+const VIPS_TRIED = 256;
+const RULES_TRIED = 1_024;
 
 export interface Nearest {
   readonly rule: string;
@@ -22,54 +25,86 @@ export interface Nearest {
   readonly change: string;
 }
 
-interface Proposal {
-  readonly facts: Facts;
-  readonly changed: readonly ('protocol' | 'request' | 'source' | 'vip')[];
+interface Found {
+  readonly image: Image;
+  readonly rule: number;
+  readonly proposal: Fitted;
+  /** Facts changed, the time among them. */
+  readonly changes: number;
 }
 
 export function nearestAllowing(image: Image, facts: Facts): Nearest | null {
-  const protocols = withProtocols(facts);
-  const requests = withRequests(image, facts);
-  const sources = withSources(image, facts);
-  const single = best(image, facts, [...protocols, ...requests, ...sources, ...withVips(image, facts)]);
-  if (single !== null) return single;
-  const both = (list: readonly Proposal[], more: (facts: Facts) => readonly Proposal[]) =>
-    list.flatMap((one) => more(one.facts).map((two) => ({ facts: two.facts, changed: [...one.changed, ...two.changed] })));
-  // In http mode the request tells more than the protocol, in tcp mode there is none.
-  if (facts.request === null) return best(image, facts, both(sources, withProtocols));
-  return (
-    best(image, facts, both(requests, withProtocols)) ??
-    best(
-      image,
-      facts,
-      both(sources.slice(0, 32), (from) => withRequests(image, from)),
-    )
-  );
+  const fittings = rulesThatLetOn(image, facts).flatMap((rule) => fitted(image, facts, rule) ?? []);
+  const others = [...withProtocols(facts), ...withPlainRequests(facts), ...withSources(image, facts), ...withVips(image, facts)];
+  // What no rule asks for may be what a rule before keeps out: a source or a VIP elsewhere, with what the rules ask for.
+  const twice = others.slice(0, 64).flatMap((one) => {
+    return one.changed.some((what) => what === 'source' || what === 'vip') ? fittingsOf(image, one) : [];
+  });
+  const now = best(image, facts, [...others, ...fittings, ...twice], null);
+  const found = image.hasInactive ? inTime(image, facts, fittings, now) : now;
+  if (found === null) return null;
+  const { rule, proposal } = found;
+  const words = proposal.changed.map((what) => changeWords(image, facts, proposal.facts, what, rule));
+  if (found.image !== image && image.ruleInactivity(rule) !== null) words.push(`a time within ${image.rulePeriod(rule)}`);
+  return { rule: image.ruleName(rule), at: placeText(image.rulePlace(rule)), change: words.join(' and ') };
 }
 
-function best(image: Image, asked: Facts, proposals: readonly Proposal[]): Nearest | null {
-  let found: { rule: number; proposal: Proposal } | null = null;
+/** The same with every rule in its time: to wait counts as a change like any other. */
+function inTime(image: Image, facts: Facts, fittings: readonly Fitted[], now: Found | null): Found | null {
+  const always = imageAt(image, null);
+  const own = fittings.length === 0 ? rulesThatLetOn(always, facts).flatMap((rule) => fitted(always, facts, rule) ?? []) : fittings;
+  const later = rulesThatLetOn(always, facts).filter((rule) => image.ruleInactivity(rule) === 'off-schedule');
+  const proposals = [{ facts, changed: [] }, ...own, ...later.flatMap((rule) => fitted(always, facts, rule) ?? [])];
+  return best(always, facts, proposals, now, (rule) => (image.ruleInactivity(rule) === 'off-schedule' ? 1 : null));
+}
+
+/** `waits` tells how many more changes a rule takes; null where it must not be named. */
+function best(
+  image: Image,
+  asked: Facts,
+  proposals: readonly Fitted[],
+  before: Found | null,
+  waits: (rule: number) => number | null = () => 0,
+): Found | null {
+  let found = before;
   for (const proposal of proposals) {
     const decision = decideFacts(image, proposal.facts);
     const rule = ruleOf(decision);
     // To be a node of the cluster is no advice.
     if (kindOf(decision) !== ALLOW || image.ruleTier(rule) === 'cluster') continue;
-    if (found === null || rule < found.rule) found = { rule, proposal };
+    const more = waits(rule);
+    if (more === null) continue;
+    const changes = more + proposal.changed.reduce((sum, what) => sum + weightOf(asked, proposal.facts, what), 0);
+    if (found === null || changes < found.changes || (changes === found.changes && rule < found.rule))
+      found = { image, rule, proposal, changes };
   }
-  if (found === null) return null;
-  const { rule, proposal } = found;
-  const words = proposal.changed.map((what) => changeWords(image, asked, proposal.facts, what, rule));
-  return { rule: image.ruleName(rule), at: placeText(image.rulePlace(rule)), change: words.join(' and ') };
+  return found;
 }
 
-function changeWords(image: Image, asked: Facts, facts: Facts, what: Proposal['changed'][number], rule: number): string {
+/** How many facts a change is. */
+function weightOf(asked: Facts, { request, connection }: Facts, what: Changed): number {
+  if (what === 'tls') {
+    const { sni, alpn, ja4 } = asked.connection.tls;
+    const now = connection.tls;
+    return Number(sni !== now.sni) + Number(alpn !== now.alpn) + Number(ja4 !== now.ja4);
+  }
+  return what === 'request' && request?.kind === 'http' && asked.request?.kind === 'http'
+    ? changedParts(asked.request, request).length + Number(asked.request.headers !== request.headers)
+    : 1;
+}
+
+function changeWords(image: Image, asked: Facts, facts: Facts, what: Changed, rule: number): string {
   switch (what) {
     case 'protocol': {
       const before = asked.protocols === 0 ? '' : ` instead of ${protocolNames(asked.protocols).join(', ')}`;
       return `protocol ${protocolNames(facts.protocols).join(', ')}${before}`;
     }
     case 'request':
-      return requestWords(asked.request!, facts.request!);
+      return requestWords(asked.request, facts.request!);
+    case 'tls':
+      return `a ClientHello that ${tlsFactsText(facts.connection.tls)}`;
+    case 'identities':
+      return identityWords(asked.connection.identities, facts.connection.identities);
     case 'source':
       return sourceWords(image, asked, rule);
     case 'vip':
@@ -86,62 +121,62 @@ function sourceWords(image: Image, asked: Facts, rule: number): string {
   return textOf(rule) === 'any' && keepsOut !== 'any' ? `a source outside ${keepsOut}` : `a source in ${textOf(rule)}`;
 }
 
-function requestWords(asked: RequestFacts, proposed: RequestFacts): string {
-  const parts = (['method', 'host', 'path'] as const).filter((part) => asked[part] !== proposed[part]);
-  const words = parts.map((part) => `${part} ${proposed[part]} instead of ${asked[part]}`);
+function identityWords(asked: readonly string[], proposed: readonly string[]): string {
+  const more = proposed.filter((identity) => !asked.includes(identity));
+  const fewer = asked.filter((identity) => !proposed.includes(identity));
+  const words = [...(more.length === 0 ? [] : [`identity ${more.join(', ')}`]), ...(fewer.length === 0 ? [] : [`not ${fewer.join(', ')}`])];
+  return words.join(' and ');
+}
+
+function requestWords(asked: RequestFacts | null, proposed: RequestFacts): string {
+  if (proposed.kind !== 'http' || asked?.kind !== 'http') return queryText(proposed);
+  const words = changedParts(asked, proposed).map((part) => `${part} ${proposed[part]} instead of ${asked[part]}`);
   if (asked.headers !== proposed.headers) words.push('the fields that it asks for');
   return words.join(' and ');
 }
 
-function withProtocols(facts: Facts): Proposal[] {
+function changedParts(asked: HttpFacts, proposed: HttpFacts): ('method' | 'host' | 'path')[] {
+  return (['method', 'host', 'path'] as const).filter((part) => asked[part] !== proposed[part]);
+}
+
+/** Rules of the flow's application that allow or pass on. */
+function rulesThatLetOn(image: Image, facts: Facts): number[] {
+  const app = image.vipApplication(facts.vip);
+  const rules: number[] = [];
+  const end = image.applicationRuleBase(app + 1) - 1;
+  for (let rule = image.applicationRuleBase(app) + 1; rule < end && rules.length < RULES_TRIED; rule++) {
+    if (image.ruleAction(rule) !== 'deny') rules.push(rule);
+  }
+  return rules;
+}
+
+function fittingsOf(image: Image, { facts, changed }: Fitted): Fitted[] {
+  return rulesThatLetOn(image, facts)
+    .slice(0, 32)
+    .flatMap((rule) => {
+      const more = fitted(image, facts, rule);
+      return more === null || more.changed.some((what) => changed.includes(what))
+        ? []
+        : [{ ...more, changed: [...changed, ...more.changed] }];
+    });
+}
+
+function withProtocols(facts: Facts): Fitted[] {
   return PROTOCOLS.map((_, bit) => ({ facts: { ...facts, protocols: 1 << bit }, changed: ['protocol'] }));
 }
 
-/** A request that fits each condition of the rules that allow, changed no further than it takes. */
-function withRequests(image: Image, facts: Facts): Proposal[] {
-  if (facts.request === null) return [];
-  const proposals: Proposal[] = [];
-  const app = image.vipApplication(facts.vip);
-  const first = image.applicationRuleBase(app);
-  const tried = new Set<number>();
-  for (let rule = first + 1; rule < image.applicationRuleBase(app + 1) - 1 && tried.size < REQUESTS_TRIED; rule++) {
-    const number = image.records[image.ruleRecord(rule) * RECORD_WORDS + 6]!;
-    if (number === NOT_ASKED || tried.has(number) || image.ruleAction(rule) === 'deny') continue;
-    tried.add(number);
-    proposals.push({ facts: { ...facts, request: fitting(image.condition(number), facts.request) }, changed: ['request'] });
-  }
-  // What only a deny or nothing at all speaks of may be free elsewhere.
-  if (facts.request.path !== '/')
-    proposals.push({ facts: { ...facts, request: { ...facts.request, path: '/', readings: undefined } }, changed: ['request'] });
-  if (facts.request.method !== 'GET')
-    proposals.push({ facts: { ...facts, request: { ...facts.request, method: 'GET' } }, changed: ['request'] });
-  return proposals;
+/** What only a deny or nothing at all speaks of may be free elsewhere. */
+function withPlainRequests(facts: Facts): Fitted[] {
+  const { request } = facts;
+  if (request === null || request.kind !== 'http') return [];
+  const found: Fitted[] = [];
+  if (request.path !== '/')
+    found.push({ facts: { ...facts, request: { ...request, path: '/', readings: undefined } }, changed: ['request'] });
+  if (request.method !== 'GET') found.push({ facts: { ...facts, request: { ...request, method: 'GET' } }, changed: ['request'] });
+  return found;
 }
 
-function fitting(condition: Condition, request: RequestFacts): RequestFacts {
-  const { methods, hostTexts, paths } = condition;
-  const field = condition.headers?.find((pattern) => !matchesField(pattern, request));
-  const path = paths?.[0]?.exact ?? paths?.[0]?.prefix ?? request.path;
-  return {
-    method: matchesMethod(condition, request) ? request.method : (methods?.[0] ?? request.method),
-    host: matchesHosts(condition, request) ? request.host : (hostTexts?.[0]?.replace(/^\*\./, 'any.') ?? request.host),
-    ...(matchesPath(condition, request) ? { path: request.path, readings: request.readings } : { path }),
-    headers: field === undefined ? request.headers : withFields(condition, request),
-  };
-}
-
-/** The request's fields, with the ones that a condition asks for in place of those that do not fit. */
-function withFields({ headers }: Condition, request: RequestFacts): HeaderLookup {
-  const wanted = new Map(headers!.map(({ name, values }) => [name, values[0]!.exact ?? (values[0]!.prefix || 'any')]));
-  return {
-    fieldLines(name) {
-      const value = wanted.get(name);
-      return value === undefined ? (request.headers?.fieldLines(name) ?? []) : [value];
-    },
-  };
-}
-
-function withSources(image: Image, facts: Facts): Proposal[] {
+function withSources(image: Image, facts: Facts): Fitted[] {
   const atoms = new Set<number>();
   const programs = new Set<number>();
   for (const list of [2, 3, 4]) {
@@ -155,10 +190,10 @@ function withSources(image: Image, facts: Facts): Proposal[] {
   return [...atoms].map((atom) => ({ facts: { ...facts, atom }, changed: ['source'] }));
 }
 
-function withVips(image: Image, facts: Facts): Proposal[] {
+function withVips(image: Image, facts: Facts): Fitted[] {
   const app = image.vipApplication(facts.vip);
-  const proposals: Proposal[] = [];
-  for (let vip = 0; vip < image.vipCount; vip++) {
+  const proposals: Fitted[] = [];
+  for (let vip = 0; vip < image.vipCount && proposals.length < VIPS_TRIED; vip++) {
     if (vip !== facts.vip && image.vipApplication(vip) === app) proposals.push({ facts: { ...facts, vip }, changed: ['vip'] });
   }
   return proposals;

@@ -23,7 +23,11 @@ export function outcomeOf(action: number): number {
 /** What a rule asks of a flow, as numbers. */
 export interface RuleFacts {
   readonly protocols: ProtocolSet;
+  /** Whether it asks for more than source, port and protocol. */
   readonly conditional: boolean;
+  /** Whether it has a condition on HTTP requests, and a demand. */
+  readonly asksHttp: boolean;
+  readonly demanding: boolean;
   /** Whether the condition names hosts or paths. */
   readonly byPattern: boolean;
   readonly action: number;

@@ -3,7 +3,7 @@
  * or of its host, whichever fewer rules share, so that of ten thousand rules only those are looked at whose pattern lies on the
  * request's way. The index proposes, the condition itself decides.
  */
-import type { HttpMatch } from '../config/document.ts';
+import type { HttpMatch } from '../config/match.ts';
 import { foldHostPattern, foldPathPattern } from './request.ts';
 
 export const HOST_ROOT = 0;

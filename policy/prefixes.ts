@@ -4,6 +4,11 @@
  */
 import type { Mention } from './sources.ts';
 
+/** The third word of an IPv4 address, at its mapped place. */
+const MAPPED = 0xffff;
+/** Bits of a code; the six above them hold the length of a prefix. Twice as many nodes as a file of 32 MiB can name. */
+const CODE_BITS = 26;
+
 /** Ranges of one family: `starts` holds four words a range, `signatures[i]` holds from there up to the next start. */
 export interface Ranges {
   readonly starts: number[];
@@ -18,7 +23,7 @@ export class Signatures {
   readonly #known = new Map<number | string, number>();
 
   of(parent: number, added: readonly number[]): number {
-    const key = added.length === 1 ? parent * 2 ** 26 + added[0]! : `${parent}:${added.join()}`;
+    const key = added.length === 1 ? parent * 2 ** CODE_BITS + added[0]! : `${parent}:${added.join()}`;
     let signature = this.#known.get(key);
     if (signature === undefined) {
       signature = this.parents.length;
@@ -36,13 +41,72 @@ interface Open {
 }
 
 export function rangesOf(mentions: readonly Mention[], family: 4 | 6, signatures: Signatures): Ranges {
-  const sorted = mentions.filter((mention) => mention.family === family).sort(family === 4 ? byIpv4 : byIpv6);
-  const floor = family === 4 ? [0, 0, 0xffff, 0] : [0, 0, 0, 0];
-  const ranges: Ranges = { starts: [...floor], signatures: [0] };
+  return family === 4 ? rangesOfIpv4(mentions, signatures) : rangesOfIpv6(mentions, signatures);
+}
+
+/** Of IPv4 a prefix is one word, so that a hundred thousand of them are sorted and walked as numbers. */
+function rangesOfIpv4(mentions: readonly Mention[], signatures: Signatures): Ranges {
+  const sorted = sortedIpv4(mentions);
+  const ranges: Ranges = { starts: [0, 0, MAPPED, 0], signatures: [0] };
+  // Prefixes that the walk is inside of, outermost first: their last addresses and signatures. At most 33.
+  const lasts: number[] = [];
+  const open: number[] = [0];
+  const closeBefore = (start: number) => {
+    while (lasts.length > 0 && lasts[lasts.length - 1]! < start) {
+      const last = lasts.pop()!;
+      open.pop();
+      if (last !== 0xffffffff) emitIpv4(ranges, last + 1, open[open.length - 1]!);
+    }
+  };
+  for (let i = 0; i < sorted.length; ) {
+    const start = sorted[i + 1]!;
+    const bits = sorted[i]! >>> CODE_BITS;
+    const codes: number[] = [];
+    for (; i < sorted.length && sorted[i + 1] === start && sorted[i]! >>> CODE_BITS === bits; i += 2) {
+      const code = sorted[i]! & (2 ** CODE_BITS - 1);
+      if (codes[codes.length - 1] !== code) codes.push(code);
+    }
+    closeBefore(start);
+    const signature = signatures.of(open[open.length - 1]!, codes);
+    emitIpv4(ranges, start, signature);
+    lasts.push(start + 2 ** (32 - bits) - 1);
+    open.push(signature);
+  }
+  closeBefore(2 ** 32);
+  return ranges;
+}
+
+/** Two words a mention, sorted by address, length and code: length and code, then the address. */
+function sortedIpv4(mentions: readonly Mention[]): Uint32Array {
+  let count = 0;
+  for (const { family } of mentions) if (family === 4) count++;
+  const words = new Uint32Array(count * 2);
+  let at = 0;
+  for (const { family, words: address, bits, code } of mentions) {
+    if (family !== 4) continue;
+    words[at++] = ((bits << CODE_BITS) | code) >>> 0;
+    words[at++] = address[3];
+  }
+  // The second word is the greater one, as these machines keep numbers (little-endian): sorted by the engine, without a function.
+  new BigUint64Array(words.buffer).sort();
+  return words;
+}
+
+function emitIpv4({ starts, signatures }: Ranges, start: number, signature: number): void {
+  if (starts[starts.length - 1] === start) signatures[signatures.length - 1] = signature;
+  else {
+    starts.push(0, 0, MAPPED, start);
+    signatures.push(signature);
+  }
+}
+
+function rangesOfIpv6(mentions: readonly Mention[], signatures: Signatures): Ranges {
+  const sorted = mentions.filter((mention) => mention.family === 6).sort(byIpv6);
+  const ranges: Ranges = { starts: [0, 0, 0, 0], signatures: [0] };
   const open: Open[] = [];
   const closeBefore = (start: readonly number[] | null) => {
     while (open.length > 0 && (start === null || compare(open[open.length - 1]!.last, start) < 0)) {
-      const after = successor(open.pop()!.last, family);
+      const after = successor(open.pop()!.last);
       if (after !== null) emit(ranges, after, open[open.length - 1]?.signature ?? 0);
     }
   };
@@ -56,7 +120,7 @@ export function rangesOf(mentions: readonly Mention[], family: 4 | 6, signatures
     closeBefore(words);
     const signature = signatures.of(open[open.length - 1]?.signature ?? 0, codes);
     emit(ranges, words, signature);
-    open.push({ last: lastOf(words, family === 4 ? bits + 96 : bits), signature });
+    open.push({ last: lastOf(words, bits), signature });
   }
   closeBefore(null);
   return ranges;
@@ -71,10 +135,6 @@ function emit({ starts, signatures }: Ranges, start: readonly number[], signatur
     starts.push(start[0]!, start[1]!, start[2]!, start[3]!);
     signatures.push(signature);
   }
-}
-
-function byIpv4(a: Mention, b: Mention): number {
-  return a.words[3] - b.words[3] || a.bits - b.bits || a.code - b.code;
 }
 
 function byIpv6(a: Mention, b: Mention): number {
@@ -92,10 +152,10 @@ function lastOf(words: readonly number[], bits: number): number[] {
   });
 }
 
-/** null after the last address of the family. */
-function successor(words: readonly number[], family: 4 | 6): number[] | null {
+/** null after the last address. */
+function successor(words: readonly number[]): number[] | null {
   const next = [...words];
-  for (let i = 3; i >= (family === 4 ? 3 : 0); i--) {
+  for (let i = 3; i >= 0; i--) {
     next[i] = (next[i]! + 1) >>> 0;
     if (next[i] !== 0) return next;
   }

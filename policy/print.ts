@@ -15,7 +15,24 @@ const ORDER = ['version', 'process', 'networks', 'segments', 'pools', 'applicati
 const PREFIX_LISTS = new Set(['addresses', 'inbound', 'outbound', 'cluster']);
 const TERM_LISTS = new Set(['from', 'except']);
 /** Lists in which any entry may match. */
-const SETS = new Set(['protocols', 'methods', 'hosts', 'countries', 'asns', 'dns', 'days']);
+const SETS = new Set([
+  'protocols',
+  'methods',
+  'hosts',
+  'countries',
+  'asns',
+  'dns',
+  'days',
+  'identities',
+  'sni',
+  'alpn',
+  'ja4',
+  'users',
+  'databases',
+  'schemas',
+  'commands',
+  'keys',
+]);
 
 function normaliseAt(value: unknown, path: readonly string[]): unknown {
   if (Array.isArray(value)) return normaliseList(value, path);
@@ -34,7 +51,8 @@ function normaliseList(list: readonly unknown[], path: readonly string[]): unkno
     if (key === 'from' && list.includes('any')) return ['any'];
     return [...new Set(list.filter((term) => !isPrefix(term))), ...widest(list.filter(isPrefix))];
   }
-  if (SETS.has(key)) return [...new Set(list)].sort();
+  // The keys of a test's command are in their order.
+  if (SETS.has(key) && !path.includes('tests')) return [...new Set(list)].sort();
   return list.map((entry, i) => normaliseAt(entry, [...path, String(i)]));
 }
 

@@ -19,8 +19,10 @@ export const BY_REQUEST = 2;
 export const PASS_BY_PROTOCOL = 4;
 /** So many rules ask of the request that they are found by their patterns. Pairs then have four words. */
 export const MANY_CONDITIONS = 8;
+/** A rule has a demand, see demand.ts: the list is walked. */
+export const BY_DEMAND = 16;
 /** Above the flags: the number of pairs. */
-export const PAIRS_SHIFT = 4;
+export const PAIRS_SHIFT = 5;
 
 /** Conditions that are walked faster than patterns are looked up. */
 const CONDITIONS_WALKED = 16;
@@ -85,9 +87,10 @@ export class ProgramTable {
     let conditions = 0;
     if (outcomes.some((outcome) => outcome !== outcomes[0])) flags |= BY_PROTOCOL;
     for (const index of indexesOf(pairs)) {
-      const { conditional, protocols, action } = facts[index]!;
-      if (conditional) flags |= BY_REQUEST;
-      if (conditional && ++conditions > CONDITIONS_WALKED) flags |= MANY_CONDITIONS;
+      const { conditional, demanding, asksHttp, protocols, action } = facts[index]!;
+      if (asksHttp) flags |= BY_REQUEST;
+      if (demanding) flags |= BY_DEMAND;
+      if (asksHttp && ++conditions > CONDITIONS_WALKED) flags |= MANY_CONDITIONS;
       // A request's condition on a narrower protocol counts as well, even where the outcomes look alike.
       if (conditional && protocols !== ALL_PROTOCOLS) flags |= BY_PROTOCOL;
       if (action === 2 && protocols !== ALL_PROTOCOLS) flags |= PASS_BY_PROTOCOL;

@@ -1,6 +1,6 @@
 /** The rules of a list whose patterns lie on a request's way, as bits over the list: what a thread keeps to look at no others. */
 import { childOf, HOST_ROOT, PATH_ROOT } from './patterns.ts';
-import type { RequestFacts } from './request.ts';
+import type { HttpFacts } from './request.ts';
 
 /** With more words proposed than this every word is looked at. */
 const TOUCHED_SEARCHED = 16;
@@ -24,7 +24,7 @@ export class Proposals {
   }
 
   /** hot: allocates nothing. Proposes rules of the list that begins at a record and has `wordCount` words. */
-  propose({ host, path }: RequestFacts, firstRecord: number, wordCount: number): void {
+  propose({ host, path }: HttpFacts, firstRecord: number, wordCount: number): void {
     const end = firstRecord + wordCount * 32;
     let node = PATH_ROOT;
     this.#add(node, firstRecord, end);

@@ -2,7 +2,7 @@
 import { type Application, type Document, PLAIN_RULE, type Rule } from '../config/document.ts';
 import { ALL_PROTOCOLS } from './outcome.ts';
 import { type Partition, partition } from './partition.ts';
-import { NOBODY, SourceGraph } from './sources.ts';
+import { NOBODY, type SourceCase, SourceGraph } from './sources.ts';
 import { NO_PORT, portClassifier, type SourcedRule, sweep, withSources } from './sweep.ts';
 
 /** A rule that never decides. */
@@ -15,6 +15,8 @@ export interface RuleFinding {
   readonly sourceIsEmpty: boolean;
   /** Whether any application that it stands for speaks http. */
   readonly seesRequests: boolean;
+  /** Whether any carries bytes. */
+  readonly seesBytes: boolean;
 }
 
 /** How many of a rule's atoms are looked at to find who takes its flows: enough to name them, bounded for lists of ten thousand. */
@@ -24,6 +26,7 @@ interface Fate {
   held: boolean;
   reached: boolean;
   seesRequests: boolean;
+  seesBytes: boolean;
   atomsNamed: number;
   readonly takenBy: Set<Rule | null>;
 }
@@ -38,7 +41,7 @@ export function unreachedRules(document: Document): RuleFinding[] {
   const atoms = partition(graph);
   const fates = new Map<SourcedRule, Fate>();
   for (const entry of [...guardrails, ...baseline, ...own.flat()]) {
-    fates.set(entry, { held: false, reached: false, seesRequests: false, atomsNamed: 0, takenBy: new Set() });
+    fates.set(entry, { held: false, reached: false, seesRequests: false, seesBytes: false, atomsNamed: 0, takenBy: new Set() });
   }
   for (const [index, application] of document.applications.entries()) {
     const walk = new Walk([lane, ...guardrails, ...own[index]!, ...baseline], guardrails.length + 1, application, atoms, fates);
@@ -56,6 +59,7 @@ export function unreachedRules(document: Document): RuleFinding[] {
         takenBy,
         sourceIsEmpty: isEmpty(entry, atoms),
         seesRequests: fate.seesRequests,
+        seesBytes: fate.seesBytes,
       });
     }
   };
@@ -83,13 +87,11 @@ class Walk {
     fates: Map<SourcedRule, Fate>,
   ) {
     this.#fates = entries.map((entry) => fates.get(entry));
-    if (mode === 'http') for (const fate of this.#fates) if (fate !== undefined) fate.seesRequests = true;
-    // In tcp mode no flow is a request.
-    this.entries = mode === 'http' ? entries : entries.map((entry) => (entry.rule.http === null ? entry : { ...entry, source: NOBODY }));
-    this.#conditions = entries.map(({ rule: { http, until, schedule } }) => {
-      const fields = http === null ? null : [http.methods, http.hosts, http.paths, http.headers];
-      return fields === null && until === null && schedule === null ? null : JSON.stringify([fields, until, schedule]);
-    });
+    for (const fate of this.#fates) if (fate !== undefined) fate[mode === 'http' ? 'seesRequests' : 'seesBytes'] = true;
+    // In tcp mode no flow is a request, in http mode none is to a database.
+    const foreign = mode === 'http' ? 'database' : 'http';
+    this.entries = entries.map((entry) => (entry.rule[foreign] === null ? entry : { ...entry, source: NOBODY }));
+    this.#conditions = entries.map(({ rule, cases }) => conditionText(rule, cases ?? null));
     this.#afterGuardrails = afterGuardrails;
     this.#atoms = atoms;
   }
@@ -170,6 +172,16 @@ class Walk {
       }
     }
   }
+}
+
+/** What a rule asks for beside source, port and protocol, as a comparable text; null for nothing. What cannot be told is a denial's. */
+function conditionText(
+  { action, http, tls, identities, database, until, schedule }: Rule,
+  cases: readonly SourceCase[] | null,
+): string | null {
+  const asked = [http, tls, identities, database, cases, until, schedule];
+  if (asked.every((part) => part === null)) return null;
+  return JSON.stringify(http?.headers != null || database !== null ? [...asked, action === 'deny'] : asked);
 }
 
 /** One port of each class that the rules can tell apart. */

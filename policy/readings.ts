@@ -3,7 +3,8 @@
  * slash. Such a path is judged in every reading, and passes only where all of them pass; so no spelling steps around a rule, whichever way
  * the server reads it. Dot segments are no matter of reading: they are resolved before the request is sent on.
  */
-import { decodePath, normalisePath, resolveSegments } from './request.ts';
+import { decodePath } from './escapes.ts';
+import { normalisePath, resolveSegments, UNREAD_PATH } from './request.ts';
 
 /** A path without any of these is in the form of rules already, and no server reads it differently: most are. */
 const NOTABLE = /[A-Z%\\?#;\u0080-\uffff]|\/\/|\/\./;
@@ -12,6 +13,12 @@ const AMBIGUOUS = /[\\;]|\/\/|%(?:2f|5c|3b|25|00)/i;
 const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:[/?#]|$)/i;
 /** Escapes that decide on the structure of a path, if they are decoded at all. */
 const STRUCTURAL_ESCAPES = /(%2f|%5c|%00)/i;
+
+/**
+ * Characters of all readings of one path. There are fewer than 96 readings, so a path of up to 340 characters is judged in all of them
+ * whatever it holds, and one of 8 KiB in four. A path beyond that is nobody's honest one: the strict answer costs nothing.
+ */
+const READINGS_CHARACTERS_MAX = 32 * 1024;
 
 export interface PathFacts {
   readonly path: string;
@@ -27,6 +34,7 @@ export function pathFacts(target: string): PathFacts {
   const written = end < 0 ? sent : sent.slice(0, end);
   if (!AMBIGUOUS.test(written)) return { path };
   const readings = readingsOf(written);
+  if (readings === null) return { path, readings: [UNREAD_PATH] };
   readings.delete(path);
   return readings.size === 0 ? { path } : { path, readings: [...readings] };
 }
@@ -62,8 +70,8 @@ export function resolveDots(target: string): string {
   return `/${kept.join('/')}${end < 0 ? '' : target.slice(end)}`;
 }
 
-/** Every way in which a server might read a path, in the form of rules. A few for each thing that is read differently, so their number is bounded. */
-function readingsOf(written: string): Set<string> {
+/** Every way in which a server might read a path, in the form of rules; null where they are more than are judged. */
+function readingsOf(written: string): Set<string> | null {
   const once = decodePath(written);
   const decodings = [
     written
@@ -73,14 +81,33 @@ function readingsOf(written: string): Set<string> {
     once,
     decodePath(once),
   ];
-  let readings = new Set(decodings.map((path) => path.toLowerCase()));
-  readings = withVariants(readings, (path) => path.replaceAll('\\', '/'));
-  readings = withVariants(readings, (path) => path.replace(/;[^/]*/g, ''));
-  readings = withVariants(readings, (path) => path.replace(/\u0000.*$/s, ''));
-  const merged = withVariants(readings, (path) => path.replace(/\/{2,}/g, '/'));
-  return withVariants(merged, resolveSegments);
+  let readings: Set<string> | null = new Set(decodings.map((path) => path.toLowerCase()));
+  for (const variant of VARIANTS) {
+    readings = withVariants(readings, variant);
+    if (readings === null) return null;
+  }
+  return readings;
 }
 
-function withVariants(paths: Set<string>, variant: (path: string) => string): Set<string> {
-  return new Set([...paths, ...[...paths].map(variant)]);
+const VARIANTS: readonly ((path: string) => string)[] = [
+  (path) => path.replaceAll('\\', '/'),
+  (path) => path.replace(/;[^/]*/g, ''),
+  (path) => path.replace(/\u0000.*$/s, ''),
+  (path) => path.replace(/\/{2,}/g, '/'),
+  resolveSegments,
+];
+
+function withVariants(paths: ReadonlySet<string>, variant: (path: string) => string): Set<string> | null {
+  const all = new Set(paths);
+  let characters = 0;
+  for (const path of paths) {
+    characters += path.length;
+    const other = variant(path);
+    if (other !== path && !all.has(other)) {
+      all.add(other);
+      characters += other.length;
+    }
+    if (characters > READINGS_CHARACTERS_MAX) return null;
+  }
+  return all;
 }

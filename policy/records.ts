@@ -1,6 +1,8 @@
 /** Rules as they are written, for the image: numbers for deciding, texts for people. Every text is stored once. */
-import { type Action, DENY_WITH, type HttpMatch, type Rule, type SourceTerm } from '../config/document.ts';
+import { type Action, DENY_WITH, type Rule, type SourceTerm } from '../config/document.ts';
+import type { HttpMatch } from '../config/match.ts';
 import type { ProtocolSet } from '../config/protocols.ts';
+import type { DemandRecord } from './demand.ts';
 import { NOT_ASKED, RECORD_WORDS } from './layout.ts';
 import { ACTIONS, ALL_PROTOCOLS } from './outcome.ts';
 import { PatternTries } from './patterns.ts';
@@ -40,7 +42,7 @@ export class RecordTable {
   }
 
   /** `unknown` says in words what is not known of its sources; null where all is. */
-  add(rule: Rule, inactive: Inactivity | null = null, unknown: string | null = null): void {
+  add(rule: Rule, inactive: Inactivity | null = null, unknown: string | null = null, demand: DemandRecord | null = null): void {
     const ports = rule.ports ?? [];
     if (rule.protocols !== null) this.#masks.add(rule.protocols & ALL_PROTOCOLS);
     if (rule.http !== null) this.patterns.add(this.count, rule.http);
@@ -59,6 +61,8 @@ export class RecordTable {
       this.#textOrNone(periodText(rule)),
       this.#textOrNone(unknown),
       this.#textOrNone(rule.limits === null ? null : JSON.stringify(rule.limits)),
+      this.#textOrNone(demand === null ? null : JSON.stringify(demand)),
+      this.#textOrNone(rule.onRevoke === null ? null : JSON.stringify(rule.onRevoke)),
     );
     for (const [first, last] of ports) this.lists.push(first, last);
   }

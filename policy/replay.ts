@@ -15,6 +15,16 @@ export interface KnownFlow {
   readonly method: string | null;
   readonly host: string | null;
   readonly path: string | null;
+  /** What of the connection and of a database was known. Absent: it is not known. */
+  readonly sni?: string | null;
+  readonly alpn?: string | null;
+  readonly ja4?: string | null;
+  readonly identities?: readonly string[];
+  readonly user?: string | null;
+  readonly database?: string | null;
+  readonly schema?: string | null;
+  readonly command?: string | null;
+  readonly keys?: readonly string[];
 }
 
 export interface Replayed {
@@ -34,17 +44,30 @@ export function replay(image: Image, flow: KnownFlow, atMs: number | null): Repl
   const question = questionOfFlow(flow, atMs);
   if (question === null) return UNREAD;
   const { verdict, application, rule, tier, at, needs } = explain(image, question);
-  if (needs !== undefined && flow.protocol === null) return { verdict: 'unknown', application, rule, tier, at };
+  if (needs !== undefined) return { verdict: 'unknown', application, rule, tier, at };
   return { verdict: application === flow.application ? verdict : 'deny', application, rule, tier, at };
 }
 
 /** null where an address cannot be read. A flow over a unix socket has no source address, and is asked about as from 0.0.0.0. */
-export function questionOfFlow({ source, vip, protocol, method, host, path }: KnownFlow, atMs: number | null): FlowQuestion | null {
+export function questionOfFlow(flow: KnownFlow, atMs: number | null): FlowQuestion | null {
+  const { source, vip, protocol, method, host, path } = flow;
   const to = parseEndpoint(vip);
   if (!to.ok) return null;
   const from = source.startsWith('unix') ? parseEndpoint('0.0.0.0:1') : parseEndpoint(source);
   if (!from.ok || from.endpoint.kind !== 'tcp') return null;
   const bit = protocol === null ? 0 : (protocolBit(protocol) ?? 0);
   const protocols = (bit & WEBSOCKET) !== 0 || method !== null ? bit | HTTP : bit;
-  return { from: from.endpoint.address, to: to.endpoint, protocols, method, host, path, headers: [], at: atMs };
+  const {
+    sni = null,
+    alpn = null,
+    ja4 = null,
+    identities = null,
+    user = null,
+    database = null,
+    schema = null,
+    command = null,
+    keys = null,
+  } = flow;
+  const known = { sni, alpn: alpn === null ? [] : [alpn], ja4, identities, user, database, schema, command, keys };
+  return { from: from.endpoint.address, to: to.endpoint, protocols, method, host, path, headers: [], ...known, at: atMs };
 }

@@ -2,9 +2,38 @@
  * Requests in the one form that rules are matched against: what a server will make of a target, so that no other spelling of a path
  * steps around a rule. Patterns in the file are brought into the same form.
  */
+import { decodePath } from './escapes.ts';
 
-/** Facts of a request, normalised. Methods are case-sensitive (RFC 9110 §9.1). */
-export interface RequestFacts {
+/** What a flow asks for, in the words of its protocol. */
+export type RequestFacts = HttpFacts | PostgresFacts | MysqlFacts | RedisFacts;
+
+/** What cannot be told of a flow to a database is null, which is not the same as none: rules that deny take it for theirs. */
+export interface PostgresFacts {
+  readonly kind: 'postgres';
+  readonly user: string | null;
+  readonly database: string | null;
+}
+
+export interface MysqlFacts {
+  readonly kind: 'mysql';
+  readonly user: string | null;
+  /** Lower case; empty: none is chosen. */
+  readonly schema: string | null;
+}
+
+/** One command. */
+export interface RedisFacts {
+  readonly kind: 'redis';
+  /** `default` for who has not named one. */
+  readonly user: string | null;
+  /** Lower case; a subcommand stands behind `|`: `config|set`. */
+  readonly command: string | null;
+  readonly keys: readonly string[] | null;
+}
+
+/** Facts of an HTTP request, normalised. Methods are case-sensitive (RFC 9110 §9.1). */
+export interface HttpFacts {
+  readonly kind: 'http';
   readonly method: string;
   readonly host: string;
   readonly path: string;
@@ -14,6 +43,12 @@ export interface RequestFacts {
   readonly headers?: HeaderLookup | undefined;
 }
 
+/**
+ * A reading that stands for all that were too many to be looked at. No path is like it, since paths begin with `/`: a request with it passes
+ * only where its verdict does not depend on what it asks for.
+ */
+export const UNREAD_PATH = '\u0000';
+
 /** Fields are looked up when a rule asks for one. */
 export interface HeaderLookup {
   /** The values of a field's lines as they go to the server, without blanks around them. `name` is lower case, its `-` stands for `_` too. */
@@ -21,7 +56,6 @@ export interface HeaderLookup {
 }
 
 const NEEDS_WORK = /[A-Z%\\?#\u0080-\uffff]|\/\/|\/\./;
-const ESCAPES = /(?:%[0-9a-fA-F]{2})+/g;
 const ABSOLUTE = /^[a-zA-Z][a-zA-Z0-9+.-]*:\/\/[^/\\?#]*/;
 
 /**
@@ -83,18 +117,6 @@ export function matchesHost({ exact, suffix }: HostPattern, host: string): boole
 
 function foldPath(path: string): string {
   return resolveSegments(decodePath(path).replaceAll('\\', '/').toLowerCase());
-}
-
-/** Escapes decoded once, as UTF-8; a run of escapes that isn't UTF-8 is decoded as far as it is ASCII. */
-export function decodePath(path: string): string {
-  if (!path.includes('%')) return path;
-  return path.replace(ESCAPES, (run) => {
-    try {
-      return decodeURIComponent(run);
-    } catch {
-      return run.replace(/%[0-7][0-9a-fA-F]/g, (code) => String.fromCharCode(Number.parseInt(code.slice(1), 16)));
-    }
-  });
 }
 
 /** Without empty and dot segments, never above the root. */

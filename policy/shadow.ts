@@ -1,7 +1,9 @@
 /** Shadow rules: what they would have decided, for the counters. They never change a verdict. */
 import type { ProtocolSet } from '../config/protocols.ts';
 import { matchesRequest } from './condition.ts';
+import type { ConnectionFacts } from './connection.ts';
 import { outcomeIn, programAt } from './decide.ts';
+import { openDemand } from './demand.ts';
 import type { Image } from './image.ts';
 import { APPLICATION_WORDS, NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
 import { ALL_PROTOCOLS, OUTCOME_BITS } from './outcome.ts';
@@ -18,6 +20,7 @@ export function shadowRules(
   atom: number,
   protocols: ProtocolSet,
   request: RequestFacts | null,
+  connection: ConnectionFacts,
   deciding: number,
   into: number[],
 ): void {
@@ -28,15 +31,23 @@ export function shadowRules(
   const afterOwn = image.applications[app + APPLICATION_WORDS + 3]! - 1 - image.baselineCount;
   // The flow is the cluster's.
   if (deciding < first) return;
-  const passedBy = passingGuardrail(image, image.vips[at + 2]!, atom, protocols, request);
-  collect(image, image.vips[at + 6]!, atom, protocols, request, 0, first, Math.min(deciding, first + passedBy), into);
-  collect(image, image.vips[at + 7]!, atom, protocols, request, ownRecord, first + image.guardrailCount, deciding, into);
-  collect(image, image.vips[at + 8]!, atom, protocols, request, image.guardrailCount, afterOwn, deciding, into);
+  const passedBy = passingGuardrail(image, image.vips[at + 2]!, atom, protocols, request, connection);
+  collect(image, image.vips[at + 6]!, atom, protocols, request, connection, 0, first, Math.min(deciding, first + passedBy), into);
+  collect(image, image.vips[at + 7]!, atom, protocols, request, connection, ownRecord, first + image.guardrailCount, deciding, into);
+  collect(image, image.vips[at + 8]!, atom, protocols, request, connection, image.guardrailCount, afterOwn, deciding, into);
 }
 
 /** The number of the guardrail that decides or passes; what follows it is not asked. */
-function passingGuardrail(image: Image, row: number, atom: number, protocols: ProtocolSet, request: RequestFacts | null): number {
-  const outcome = outcomeIn(image, programAt(image, row, atom), 0, protocols === 0 ? ALL_PROTOCOLS : protocols, request);
+function passingGuardrail(
+  image: Image,
+  row: number,
+  atom: number,
+  protocols: ProtocolSet,
+  request: RequestFacts | null,
+  connection: ConnectionFacts,
+): number {
+  const program = programAt(image, row, atom);
+  const outcome = outcomeIn(image, program, 0, atom, protocols === 0 ? ALL_PROTOCOLS : protocols, request, connection);
   const rule = outcome >>> OUTCOME_BITS;
   return rule === 0 ? image.guardrailCount : rule - 1;
 }
@@ -47,6 +58,7 @@ function collect(
   atom: number,
   protocols: ProtocolSet,
   request: RequestFacts | null,
+  connection: ConnectionFacts,
   firstRecord: number,
   firstRule: number,
   before: number,
@@ -67,6 +79,8 @@ function collect(
       if (protocols === 0 ? asked !== ALL_PROTOCOLS : (asked & protocols) === 0) continue;
       const condition = records[record + 6]!;
       if (condition !== NOT_ASKED && (request === null || !matchesRequest(image.condition(condition), request))) continue;
+      const demand = records[record + 14]!;
+      if (demand !== NOT_ASKED && openDemand(image, image.demand(demand), atom, request, connection) !== 0) continue;
       into.push(firstRule + index);
     }
   }

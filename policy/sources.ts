@@ -5,6 +5,7 @@
 import type { Address, Prefix } from '../config/address.ts';
 import type { Document, Pool, Segment, SourceTerm } from '../config/document.ts';
 import { type Knowledge, NOTHING_KNOWN, unresolvedIn } from './knowledge.ts';
+import { EVERYBODY, type OpenCase, without } from './source-cases.ts';
 
 /** The source of a rule for everyone, and of a rule that nobody can match. All other sources are nodes, 0 and up. */
 export const ANYONE = -1;
@@ -18,6 +19,13 @@ export type Bound = 'certain' | 'possible';
 
 /** Addresses of a pool's servers that differ from the document's: what discovery and health have changed since. */
 export type PoolMembership = ReadonlyMap<string, readonly Address[]>;
+
+/** One case of a source that depends on identities: who has one of each list of `has`, and none of `hasNot`. */
+export interface SourceCase {
+  readonly source: number;
+  readonly has: readonly (readonly string[])[];
+  readonly hasNot: readonly string[];
+}
 
 /** A prefix that adds to a node, or takes away from it: `code` is node × 2, plus 1 where it takes away. */
 export interface Mention {
@@ -42,6 +50,8 @@ export class SourceGraph {
   readonly #possible = new Map<string, number>();
   /** What is unknown of a segment, or of those that it is made of. */
   readonly #unknown = new Map<string, readonly string[]>();
+  /** Segments that depend on identities, by name: their members as cases, which have no node. */
+  readonly #cases = new Map<string, Record<Bound, readonly OpenCase[]>>();
   readonly #knowledge: Knowledge;
   readonly #poolNodes = new Map<string, number>();
   readonly #sources = new Map<string, number>();
@@ -74,6 +84,84 @@ export class SourceGraph {
     return node;
   }
 
+  /** Whether a source depends on who the client has proved to be. */
+  dependsOnIdentity(terms: readonly SourceTerm[]): boolean {
+    return this.#cases.size > 0 && terms.some((term) => term.kind === 'segment' && this.#cases.has(term.name));
+  }
+
+  /** The cases of a rule's source; null where addresses alone tell, and `sourceOf` is to be asked. */
+  casesOf(from: readonly SourceTerm[], except: readonly SourceTerm[], bound: Bound = 'certain'): SourceCase[] | null {
+    if (!this.dependsOnIdentity(from) && !this.dependsOnIdentity(except)) return null;
+    return this.#casesBetween(from, [], except, bound, false).map(({ all, none, has, hasNot }) => ({
+      source: this.#caseNode(all, none),
+      has,
+      hasNot,
+    }));
+  }
+
+  /** All addresses that may do in one of the cases. */
+  sourceOfCases(cases: readonly SourceCase[]): number {
+    const sources = [...new Set(cases.map(({ source }) => source))].filter((source) => source !== NOBODY).sort((a, b) => a - b);
+    if (sources.length === 0) return NOBODY;
+    if (sources[0] === ANYONE || sources.length === 1) return sources[0]!;
+    return this.#kept(`cases ${sources.join()}`, () => {
+      const node = this.#newNode(0);
+      for (const source of sources) this.#connectNode(source, node * 2);
+      return node;
+    });
+  }
+
+  #casesBetween(
+    adding: readonly SourceTerm[],
+    identities: readonly string[],
+    taking: readonly SourceTerm[],
+    bound: Bound,
+    open: boolean,
+  ): OpenCase[] {
+    const meant = open ? [EVERYBODY] : this.#casesIn(adding, identities, bound);
+    return without(meant, this.#casesIn(taking, [], bound === 'certain' ? 'possible' : 'certain'));
+  }
+
+  #casesIn(terms: readonly SourceTerm[], identities: readonly string[], bound: Bound): OpenCase[] {
+    if (terms.some(({ kind }) => kind === 'any')) return [EVERYBODY];
+    const byAddress = terms.filter((term) => term.kind !== 'segment' || !this.#cases.has(term.name));
+    const found: OpenCase[] = byAddress.length === 0 ? [] : [{ ...EVERYBODY, all: [this.#unionNode(byAddress, bound)] }];
+    if (identities.length > 0) found.push({ ...EVERYBODY, has: [[...identities].sort()] });
+    for (const term of terms) if (term.kind === 'segment') found.push(...(this.#cases.get(term.name)?.[bound] ?? []));
+    return found;
+  }
+
+  #unionNode(terms: readonly SourceTerm[], bound: Bound): number {
+    const [only] = terms;
+    if (terms.length === 1 && only!.kind !== 'prefix') return this.#nodeOf(only!, bound);
+    return this.#kept(`union ${bound} ${[...new Set(terms.map(termKey))].sort().join()}`, () => this.#add(0, terms, [], bound), false);
+  }
+
+  /** The addresses that all of some nodes hold, and none of others. */
+  #caseNode(all: readonly number[], none: readonly number[]): number {
+    if (all.length === 0 && none.length === 0) return ANYONE;
+    return this.#kept(`case ${all.join()} ${none.join()}`, () => {
+      if (all.length === 1 && none.length === 0) return all[0]!;
+      // What is in several is in the first, and not outside of the others.
+      const outside = all.slice(1).map((node) => {
+        const complement = this.#newNode(1);
+        this.#connectNode(node, complement * 2 + 1);
+        return complement;
+      });
+      const node = this.#newNode(all.length === 0 ? 1 : 0);
+      if (all.length > 0) this.#connectNode(all[0]!, node * 2);
+      for (const other of [...outside, ...none]) this.#connectNode(other, node * 2 + 1);
+      return node;
+    });
+  }
+
+  #kept(key: string, make: () => number, asked = true): number {
+    let node = this.#sources.get(key);
+    if (node === undefined) this.#sources.set(key, (node = make()));
+    if (asked) this.asked.add(node);
+    return node;
+  }
+
   /** Segments in the order in which they depend on each other. Nesting may be deep, so this doesn't recurse. */
   #addSegments(segments: readonly Segment[]): void {
     const byName = new Map(segments.map((segment) => [segment.name, segment]));
@@ -81,12 +169,12 @@ export class SourceGraph {
     const stack = [...segments].reverse();
     while (stack.length > 0) {
       const segment = stack[stack.length - 1]!;
-      if (this.#segments.has(segment.name)) {
+      if (this.#segments.has(segment.name) || this.#cases.has(segment.name)) {
         stack.pop();
         continue;
       }
       const needs = [...segment.segments, ...segment.except.flatMap((term) => (term.kind === 'segment' ? [term.name] : []))];
-      const missing = needs.filter((name) => !this.#segments.has(name));
+      const missing = needs.filter((name) => !this.#segments.has(name) && !this.#cases.has(name));
       if (missing.length > 0) {
         if (entered.has(segment.name)) throw new Error(`segments depend on each other in a circle: ${segment.name}`);
         entered.add(segment.name);
@@ -102,6 +190,10 @@ export class SourceGraph {
       for (const name of segment.pools) adding.push({ kind: 'pool', name });
       for (const name of segment.segments) adding.push({ kind: 'segment', name });
       for (const prefix of this.#known(segment)) adding.push({ kind: 'prefix', prefix });
+      if (segment.identities.length > 0 || this.dependsOnIdentity(adding) || this.dependsOnIdentity(segment.except)) {
+        this.#addCases(segment, adding);
+        continue;
+      }
       this.#segments.set(segment.name, this.#add(0, adding, segment.except, 'certain'));
       this.#addPossible(segment, adding);
     }
@@ -117,14 +209,26 @@ export class SourceGraph {
     ];
   }
 
-  #addPossible(segment: Segment, adding: readonly SourceTerm[]): void {
+  #addCases(segment: Segment, adding: readonly SourceTerm[]): void {
+    const open = this.#noteUnknown(segment);
+    this.#cases.set(segment.name, {
+      certain: this.#casesBetween(adding, segment.identities, segment.except, 'certain', false),
+      possible: this.#casesBetween(adding, segment.identities, segment.except, 'possible', open),
+    });
+  }
+
+  /** Notes what of a segment is not known; answers whether rules that deny take everybody to be in it for as long. */
+  #noteUnknown(segment: Segment): boolean {
     const own = unresolvedIn(segment, this.#knowledge);
-    const parts: SourceTerm[] = [...segment.segments.map((name) => ({ kind: 'segment' as const, name })), ...segment.except];
-    const inherited = parts.flatMap((term) => (term.kind === 'segment' ? (this.#unknown.get(term.name) ?? []) : []));
-    if (own.length === 0 && inherited.length === 0) return;
-    this.#unknown.set(segment.name, [...new Set([...own.map(({ what }) => what), ...inherited])]);
-    const open = own.some(({ closes }) => closes);
-    if (open || parts.some((term) => term.kind === 'segment' && this.#possible.has(term.name)))
+    const inherited = partsOf(segment).flatMap((term) => (term.kind === 'segment' ? (this.#unknown.get(term.name) ?? []) : []));
+    if (own.length > 0 || inherited.length > 0)
+      this.#unknown.set(segment.name, [...new Set([...own.map(({ what }) => what), ...inherited])]);
+    return own.some(({ closes }) => closes);
+  }
+
+  #addPossible(segment: Segment, adding: readonly SourceTerm[]): void {
+    const open = this.#noteUnknown(segment);
+    if (open || partsOf(segment).some((term) => term.kind === 'segment' && this.#possible.has(term.name)))
       this.#possible.set(segment.name, this.#add(open ? 1 : 0, adding, segment.except, 'possible'));
   }
 
@@ -149,12 +253,13 @@ export class SourceGraph {
   #connect(term: SourceTerm, code: number, bound: Bound): void {
     if (term.kind === 'any') (code & 1 ? this.minus : this.plus)[code >>> 1]!++;
     else if (term.kind === 'prefix') this.#mention(term.prefix, code);
-    else {
-      const node = this.#nodeOf(term, bound);
-      this.dependents[node]!.push(code);
-      // A node that holds every address from the start counts from the start.
-      if (this.plus[node]! > 0 && this.minus[node] === 0) (code & 1 ? this.minus : this.plus)[code >>> 1]!++;
-    }
+    else this.#connectNode(this.#nodeOf(term, bound), code);
+  }
+
+  #connectNode(node: number, code: number): void {
+    this.dependents[node]!.push(code);
+    // A node that holds every address from the start counts from the start.
+    if (this.plus[node]! > 0 && this.minus[node] === 0) (code & 1 ? this.minus : this.plus)[code >>> 1]!++;
   }
 
   #nodeOf(term: SourceTerm, bound: Bound): number {
@@ -187,6 +292,10 @@ export class SourceGraph {
   #mention({ family, words, bits }: Prefix, code: number): void {
     this.mentions.push({ family, words, bits, code });
   }
+}
+
+function partsOf({ segments, except }: Segment): SourceTerm[] {
+  return [...segments.map((name) => ({ kind: 'segment' as const, name })), ...except];
 }
 
 /** Servers behind unix sockets have no address, so they belong to no segment. */

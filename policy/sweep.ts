@@ -4,7 +4,7 @@
  */
 import type { Rule } from '../config/document.ts';
 import type { Partition } from './partition.ts';
-import { ANYONE, NOBODY, type SourceGraph } from './sources.ts';
+import { ANYONE, NOBODY, type SourceCase, type SourceGraph } from './sources.ts';
 
 /** The port of a VIP on a unix socket: no rule that names ports matches it. */
 export const NO_PORT = -1;
@@ -13,10 +13,17 @@ export const NO_PORT = -1;
 export interface SourcedRule {
   readonly rule: Rule;
   readonly source: number;
+  /** Where the source depends on identities: every case of it; `source` is then all whose addresses may do. */
+  readonly cases?: readonly SourceCase[] | null;
 }
 
 export function withSources(rules: readonly Rule[], graph: SourceGraph): SourcedRule[] {
-  return rules.map((rule) => ({ rule, source: graph.sourceOf(rule.from, rule.except, rule.action === 'deny' ? 'possible' : 'certain') }));
+  return rules.map((rule) => {
+    const bound = rule.action === 'deny' ? 'possible' : 'certain';
+    const cases = graph.casesOf(rule.from, rule.except, bound);
+    if (cases === null) return { rule, source: graph.sourceOf(rule.from, rule.except, bound) };
+    return { rule, source: graph.sourceOfCases(cases), cases };
+  });
 }
 
 export function matchesPort(rule: Rule, port: number): boolean {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { CommandError, EXIT, endQuietlyOnBrokenPipe } from './commands/exit.ts';
-import { describeNodeCommands } from './commands/node-words.ts';
+import { describeNodeCommands, describeReach } from './commands/node-words.ts';
 
 const EXIT_HELP = '\nExit status: 0 yes, 1 no (a check failed, a flow is denied), 2 wrong usage or a file that cannot be read.';
 
@@ -44,19 +44,22 @@ function describeProgram(end: (status: number) => void): Command {
     .helpOption('-h, --help', 'print help')
     .exitOverride()
     .configureOutput({ outputError: () => {} })
-    .addHelpText('after', `${EXIT_HELP}\n\nStart with: bulkhead demo`);
+    .addHelpText('after', `${EXIT_HELP}\n\nbulkhead COMMAND --help tells the rest, with examples. Start with: bulkhead demo`);
 
   program
     .command('run')
+    .helpGroup('Running one:')
     .argument('<file>', 'the YAML file, or a folder of *.yaml')
     .description('carry traffic until SIGTERM or SIGINT, which drain; SIGHUP reloads the file')
     .option('--drain <duration>', 'how long live flows may take to end after SIGTERM', '30s')
     .option('--workers <count>', 'threads that carry traffic, whatever the file says')
+    .option('--takeover', 'take over from the process that owns the state folder, which then drains')
     .addHelpText('after', runHelp())
     .action(async (file, options) => end(await (await import('./commands/run.ts')).run(file, options)));
 
   program
     .command('check')
+    .helpGroup('Policies as files:')
     .argument('<file>', 'the YAML file, or a folder of *.yaml')
     .description("parse, compile and lint the file, and run the file's tests")
     .option('--coverage', 'tell which rules no test reaches')
@@ -64,36 +67,51 @@ function describeProgram(end: (status: number) => void): Command {
     .addHelpText('after', checkHelp())
     .action(async (file, options) => end(await (await import('./commands/check.ts')).check(file, options)));
 
-  program
-    .command('explain')
-    .argument('<file-or-receipt>', 'the file to ask, or the receipt of a flow that happened')
-    .description('say whether a flow is allowed, by which rule, and what would have allowed it')
-    .option('--from <ip>', 'address of the source')
-    .option('--to <ip:port>', 'the VIP')
-    .option('--protocol <name>', 'what the flow speaks: http, tls, postgres, ...')
-    .option('--method <method>', 'http: the method of the request')
-    .option('--host <host>', 'http: the host of the request')
-    .option('--path <path>', 'http: the path of the request')
-    .option('--header <name: value...>', 'http: a field of the request')
-    .option('--at <moment>', 'the moment of the flow, such as 2026-12-31T18:00:00+01:00; now, where it is not said')
-    .option('--batch', 'read flows as JSON lines on standard input, write one verdict a line, in order')
-    .option('--admin <url>', 'for a receipt: the admin endpoint of the running node', 'http://127.0.0.1:9900')
-    .option('--json', 'print the verdict as JSON')
+  describeReach(
+    program
+      .command('explain')
+      .helpGroup('Policies as files:')
+      .argument('<file-or-receipt>', 'the policy to ask: a file or folder, in-force, or version:3; or the receipt of a flow that happened')
+      .description('say whether a flow is allowed, by which rule, and what would have allowed it')
+      .option('--from <ip>', 'address of the source')
+      .option('--to <ip:port>', 'the VIP')
+      .option('--protocol <name>', 'what the flow speaks: http, tls, postgres, ...')
+      .option('--method <method>', 'http: the method of the request')
+      .option('--host <host>', 'http: the host of the request')
+      .option('--path <path>', 'http: the path of the request')
+      .option('--header <name: value...>', 'http: a field of the request')
+      .option('--sni <name>', 'TLS: the server name that the client asks for')
+      .option('--alpn <name...>', 'TLS: a protocol that the client offers')
+      .option('--ja4 <fingerprint>', 'TLS: the JA4 fingerprint of the ClientHello')
+      .option('--identity <kind:name...>', 'who the client has proved to be, such as spiffe://example.org/web or cn:ana')
+      .option('--user <name>', 'postgres, mysql, redis: the user')
+      .option('--database <name>', 'postgres: the database')
+      .option('--schema <name>', 'mysql: the schema')
+      .option('--command <name>', 'redis: the command, such as get or "config set"')
+      .option('--key <key...>', 'redis: a key of the command')
+      .option('--at <moment>', 'the moment of the flow, such as 2026-12-31T18:00:00+01:00; now, where it is not said')
+      .option('--batch', 'read flows as JSON lines on standard input, write one verdict a line, in order')
+      .option('--json', 'print the verdict as JSON'),
+  )
     .addHelpText('after', explainHelp())
     .action(async (subject, options) => end(await (await import('./commands/explain.ts')).explainCommand(subject, options)));
 
-  program
-    .command('diff')
-    .argument('<old>', 'the file as it is')
-    .argument('<new>', 'the file as it would be')
-    .description('say what a change means: which flows gain or lose access, each with a witness')
-    .option('--rules', 'tell also where another rule gives the same verdict')
-    .option('--json', 'print the groups as JSON')
+  describeReach(
+    program
+      .command('diff')
+      .helpGroup('Policies as files:')
+      .argument('<old>', 'the policy as it is: a file or folder, in-force, or version:3')
+      .argument('<new>', 'the policy as it would be: the same')
+      .description('say what a change means: which flows gain or lose access, each with a witness')
+      .option('--rules', 'tell also where another rule gives the same verdict')
+      .option('--json', 'print the groups as JSON'),
+  )
     .addHelpText('after', diffHelp())
-    .action(async (old, next, options) => end((await import('./commands/diff.ts')).diff(old, next, options)));
+    .action(async (old, next, options) => end(await (await import('./commands/diff.ts')).diff(old, next, options)));
 
   program
     .command('print')
+    .helpGroup('Policies as files:')
     .argument('<file>', 'the YAML file, or a folder of *.yaml')
     .description('print the file as it was understood, in normal form and with the same meaning')
     .option('--json', 'print JSON instead of YAML')
@@ -102,6 +120,7 @@ function describeProgram(end: (status: number) => void): Command {
 
   program
     .command('export')
+    .helpGroup('Policies as files:')
     .argument('<file>', 'the YAML file, or a folder of *.yaml')
     .description('print the part of the policy that another system can express, never wider than the policy')
     .option('--to <target>', 'nftables or kubernetes')
@@ -113,6 +132,7 @@ function describeProgram(end: (status: number) => void): Command {
 
   program
     .command('schema')
+    .helpGroup('Policies as files:')
     .description('print the JSON Schema of the file, for editors')
     .option('--json', 'print JSON, as it does anyway')
     .addHelpText('after', '\nExample:\n  bulkhead schema > bulkhead.schema.json')
@@ -120,6 +140,7 @@ function describeProgram(end: (status: number) => void): Command {
 
   program
     .command('demo')
+    .helpGroup('Running one:')
     .description('run config/bulkhead.yaml on loopback with small backends of its own, and say what to try')
     .addHelpText('after', '\nExample:\n  npm start\n\nIt stops on Ctrl-C.')
     .action(async () => end(await (await import('./commands/demo.ts')).demo()));
@@ -133,8 +154,9 @@ function runHelp(): string {
 Examples:
   bulkhead run bulkhead.yaml
   bulkhead run bulkhead.yaml --drain 5s --workers 2
+  bulkhead run bulkhead.yaml --takeover     a new process follows the running one, without a lost connection
 
-SIGHUP applies the file again, whole or not at all: with any error the policy in force stays in force.
+SIGUSR2 starts such a follower by itself. SIGHUP applies the file again, whole or not at all: with any error the policy in force stays in force.
 Exit status: 0 stopped as it was told, 1 could not start, 2 wrong usage or a file that cannot be read.`;
 }
 
@@ -152,6 +174,8 @@ function diffHelp(): string {
 Examples:
   bulkhead diff bulkhead.yaml proposed.yaml
   git show HEAD:bulkhead.yaml > before.yaml; bulkhead diff before.yaml bulkhead.yaml
+  bulkhead diff in-force bulkhead.yaml     # what applying the file would change on the running node
+  bulkhead diff version:3 in-force         # what has changed since
 
 Verdicts are compared, for every source, VIP, protocol and request; pools, timeouts and the limits of applications are not.
 Exit status: 0 no difference in meaning, 1 a difference, 2 wrong usage or a file that cannot be read.`;
@@ -162,7 +186,9 @@ function explainHelp(): string {
 Examples:
   bulkhead explain bulkhead.yaml --from 198.51.100.7 --to 127.0.0.1:8080 --protocol http --path /admin/x
   echo '{"from":"198.51.100.7","to":"127.0.0.1:8080","protocol":"http"}' | bulkhead explain bulkhead.yaml --batch
-  bulkhead explain RECEIPT --admin http://127.0.0.1:9900
+  bulkhead explain in-force --from 198.51.100.7 --to 127.0.0.1:8080
+  bulkhead explain RECEIPT
+  bulkhead explain RECEIPT --admin unix:/run/bulkhead.sock
 
 A line of a batch is an object with from and to, and where they matter protocol, method, host, path, headers and at. A bad line is answered
 by { "error": ... } in its place.

@@ -37,8 +37,9 @@ export function bulkheadWith(name: string, policy: PolicyText): Peer {
 }
 
 async function start(name: string, policy: PolicyText, setup: Setup): Promise<RunningPeer> {
-  const [http, echo, bulk, admin] = (await freePorts(4)) as [number, number, number, number];
-  const ports: ProxyPorts = { http, echo, bulk };
+  const [http, echo, bulk, https, admin] = (await freePorts(5)) as [number, number, number, number, number];
+  // Clients of HTTP/2 are known by their first bytes.
+  const ports: ProxyPorts = { http, echo, bulk, https, h2: http };
   const file = join(setup.folder, 'bulkhead.yaml');
   await writeFile(file, documentText(policy, setup, ports, admin));
   const launched = await launch(setup.cores, process.execPath, [MAIN, 'run', file], { cwd: setup.folder });
@@ -47,9 +48,11 @@ async function start(name: string, policy: PolicyText, setup: Setup): Promise<Ru
 
 /** The file that Bulkhead is run on. */
 export function documentText(policy: PolicyText, setup: Setup, ports: ProxyPorts, adminPort: number): string {
-  const { backends } = setup;
+  const { backends, certificate } = setup;
+  const tls = `{ certificates: [{ certificate: ${JSON.stringify(certificate.certificate)}, key: ${JSON.stringify(certificate.key)} }] }`;
   const applications = [
     { name: 'web', mode: 'http', port: ports.http, backend: backends.http },
+    { name: 'secure', mode: 'http', port: ports.https, backend: backends.http, tls },
     { name: 'echo', mode: 'tcp', port: ports.echo, backend: backends.echo },
     { name: 'bulk', mode: 'tcp', port: ports.bulk, backend: backends.bulk },
   ];
@@ -65,6 +68,6 @@ networks:
 ${policy.segments === '' ? '' : `segments:\n${policy.segments}\n`}pools:
 ${applications.map((a) => `  ${a.name}:\n    servers: [127.0.0.1:${a.backend}]\n    idle: { connections: 256, timeout: 10m }`).join('\n')}
 applications:
-${applications.map((a) => `  ${a.name}:\n    vips: [127.0.0.1:${a.port}]\n    mode: ${a.mode}\n    pool: ${a.name}\n    timeouts: { idle: 10m, keep-alive: 10m }\n    rules:\n${a.name === 'bulk' ? ANYONE.rules : policy.rules}`).join('\n')}
+${applications.map((a) => `  ${a.name}:\n    vips: [127.0.0.1:${a.port}]\n    mode: ${a.mode}\n    pool: ${a.name}\n${'tls' in a ? `    tls: ${a.tls}\n` : ''}    timeouts: { idle: 10m, keep-alive: 10m }\n    rules:\n${a.name === 'bulk' ? ANYONE.rules : policy.rules}`).join('\n')}
 `;
 }

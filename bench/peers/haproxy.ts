@@ -26,8 +26,8 @@ export function haproxy(variant: HaproxyVariant): Peer {
 }
 
 async function start(name: string, variant: HaproxyVariant, setup: Setup) {
-  const [http, echo, bulk] = (await freePorts(3)) as [number, number, number];
-  const ports: ProxyPorts = { http, echo, bulk };
+  const [http, echo, bulk, https, h2] = (await freePorts(5)) as [number, number, number, number, number];
+  const ports: ProxyPorts = { http, echo, bulk, https, h2 };
   const file = join(setup.folder, 'haproxy.cfg');
   await writeFile(file, configuration(variant, setup, ports));
   // A shell only to send the log to a file; exec keeps one process.
@@ -44,6 +44,7 @@ function configuration(variant: HaproxyVariant, setup: Setup, ports: ProxyPorts)
   maxconn ${setup.flows}
 ${log ? '  log stdout format raw local0' : ''}
 ${variant === 'splice' ? '  maxpipes 20' : ''}
+  ssl-default-bind-options ssl-min-ver TLSv1.2
 defaults
   timeout connect 5s
   timeout client 10m
@@ -52,6 +53,8 @@ defaults
 ${log ? '  log global' : ''}
 frontend web
   ${bind(ports.http)}
+  ${bind(ports.h2)} proto h2
+  ${bind(ports.https)} ssl crt ${setup.certificate.both} alpn http/1.1
   mode http
 ${log ? '  option httplog' : ''}
   option forwardfor

@@ -24,8 +24,8 @@ export function nginx(log: boolean): Peer {
 }
 
 async function start(log: boolean, setup: Setup) {
-  const [http, echo, bulk] = (await freePorts(3)) as [number, number, number];
-  const ports: ProxyPorts = { http, echo, bulk };
+  const [http, echo, bulk, https, h2] = (await freePorts(5)) as [number, number, number, number, number];
+  const ports: ProxyPorts = { http, echo, bulk, https, h2 };
   const file = join(setup.folder, 'nginx.conf');
   await writeFile(file, configuration(log, setup, ports));
   const launched = await launch(setup.cores, 'nginx', ['-c', file, '-p', setup.folder, '-e', 'stderr']);
@@ -51,7 +51,12 @@ ${temporaryPaths(folder)}
   keepalive_requests 1000000000;
   upstream web { server 127.0.0.1:${backends.http}; keepalive 256; keepalive_requests 1000000000; keepalive_timeout 10m; }
   server {
+    listen 127.0.0.1:${ports.https} ssl backlog=4096;
+    ssl_certificate ${setup.certificate.certificate};
+    ssl_certificate_key ${setup.certificate.key};
+    ssl_protocols TLSv1.2 TLSv1.3;
     listen 127.0.0.1:${ports.http} backlog=4096;
+    listen 127.0.0.1:${ports.h2} http2 backlog=4096;
     location / {
       proxy_pass http://web;
       proxy_http_version 1.1;

@@ -27,7 +27,7 @@ export const plainNode: Peer = {
 
 async function start(name: string, program: string, tcp: boolean, setup: Setup) {
   const [http, echo, bulk] = (await freePorts(3)) as [number, number, number];
-  const ports: ProxyPorts = tcp ? { http, echo, bulk } : { http, echo: 0, bulk: 0 };
+  const ports: ProxyPorts = tcp ? { http, echo, bulk, https: 0, h2: 0 } : { http, echo: 0, bulk: 0, https: 0, h2: 0 };
   const path = fileURLToPath(new URL(`../rivals/${program}`, import.meta.url));
   const { backends } = setup;
   const pairs = [`${http}:${backends.http}`, `${echo}:${backends.echo}`, `${bulk}:${backends.bulk}`];

@@ -1,5 +1,6 @@
 /** What the bench needs of a proxy: how it is started on a set of backends, and what it is called. */
 import { get } from 'node:http';
+import type { BenchCertificate } from '../certificate.ts';
 import type { Cores, Launched } from '../launch.ts';
 
 /** Ports of 127.0.0.1 that the backends listen on. */
@@ -16,6 +17,7 @@ export interface Setup {
   /** An empty folder of its own. */
   readonly folder: string;
   readonly backends: Backends;
+  readonly certificate: BenchCertificate;
   readonly cores: Cores;
   readonly workers: number;
   /** Flows it must be able to carry at once. */
@@ -27,6 +29,10 @@ export interface ProxyPorts {
   readonly http: number;
   readonly echo: number;
   readonly bulk: number;
+  /** TLS in front of the backend for HTTP. */
+  readonly https: number;
+  /** HTTP/2 in the clear in front of it. */
+  readonly h2: number;
 }
 
 export interface RunningPeer {

@@ -3,6 +3,7 @@
  * `--quick` takes a tenth of the rounds.
  */
 import { compile } from '../../policy/compile.ts';
+import { PLAIN_CONNECTION } from '../../policy/connection.ts';
 import { decide } from '../../policy/decide.ts';
 import type { Image } from '../../policy/image.ts';
 import { atomOf } from '../../policy/lookup.ts';
@@ -74,7 +75,7 @@ function measure(scene: string, size: Size): Figures {
   });
   const decisionNs = nanoseconds(() => {
     let sum = 0;
-    for (let i = 0; i < DECISIONS; i++) sum += decide(image, i % image.vipCount, atomAt(i), 2, null);
+    for (let i = 0; i < DECISIONS; i++) sum += decide(image, i % image.vipCount, atomAt(i), 2, null, PLAIN_CONNECTION);
     return sum;
   });
   return {
@@ -95,14 +96,15 @@ function measure(scene: string, size: Size): Figures {
 function requestNanoseconds(image: Image, rules: number, atomAt: (i: number) => number): number {
   const step = Math.max(1, Math.floor(rules / 1_000));
   const requests = Array.from({ length: 1_000 }, (_, i) => ({
+    kind: 'http' as const,
     method: 'GET',
     host: 'shop.example',
     path: `/service-${(i * step) % rules}/cart`,
   }));
-  requests.push({ method: 'GET', host: 'shop.example', path: '/elsewhere' });
+  requests.push({ kind: 'http', method: 'GET', host: 'shop.example', path: '/elsewhere' });
   return nanoseconds(() => {
     let sum = 0;
-    for (let i = 0; i < DECISIONS; i++) sum += decide(image, 0, atomAt(i), 2, requests[i % requests.length]!);
+    for (let i = 0; i < DECISIONS; i++) sum += decide(image, 0, atomAt(i), 2, requests[i % requests.length]!, PLAIN_CONNECTION);
     return sum;
   });
 }

@@ -33,7 +33,13 @@ export async function latency(arena: Arena, peers: readonly RunningPeer[]): Prom
   const p99 = measureFor('p99', how);
   const whole = new Findings();
   whole.declare(p99);
-  const direct: RunningPeer = { name: DIRECT, pid: process.pid, ports: arena.backends, ended: () => null, stop: async () => {} };
+  const direct: RunningPeer = {
+    name: DIRECT,
+    pid: process.pid,
+    ports: { ...arena.backends, https: 0, h2: 0 },
+    ended: () => null,
+    stop: async () => {},
+  };
   await interleave({ ...arena, findings: whole }, p50, [direct, ...contenders], async (peer, seconds, round) => {
     const result = await runLoad<PaceResult>('pace.ts', [peer.ports.http, CONNECTIONS, seconds, rate], seconds);
     if (result.rate < rate * CARRIED_SHARE_MIN && round >= 0) {

@@ -104,3 +104,80 @@ export class Candidates {
     return found.sort((a, b) => a - b);
   }
 }
+
+/**
+ * The held lines that can still take a flow, where conditions of `matching` match and those of `maybe` may: not those behind lines that
+ * surely take all their flows. `spared`: also where any one rule is taken away.
+ */
+export function reachable(
+  lines: readonly Line[],
+  held: readonly number[],
+  matching: ReadonlySet<Condition>,
+  maybe: ReadonlySet<Condition>,
+  spared = false,
+): number[] {
+  const found: number[] = [];
+  /** Kinds that a line takes for sure, and those that lines of two rules do. */
+  let once = 0;
+  let twice = 0;
+  let passing = 0;
+  let inGuardrails = true;
+  let rule: Line['rule'] | null = null;
+  let byOthers = 0;
+  for (const index of held) {
+    const line = lines[index]!;
+    if (inGuardrails && line.tier !== 'guardrail' && line.tier !== 'cluster') {
+      inGuardrails = false;
+      once &= ~passing;
+      twice &= ~passing;
+    }
+    if ((line.kinds & ~(spared ? twice : once)) === 0) continue;
+    const { condition } = line;
+    const isSure = condition === null || matching.has(condition);
+    if (!isSure && !maybe.has(condition)) continue;
+    found.push(index);
+    // What passes for some flows goes on behind the guardrails, whatever ends them for others.
+    if (line.rule.action === 'pass') passing |= line.kinds;
+    if (!isSure) continue;
+    if (line.rule !== rule) {
+      rule = line.rule;
+      byOthers = once;
+    }
+    twice |= byOthers & line.kinds;
+    once |= line.kinds;
+  }
+  return found;
+}
+
+/** The first condition of `maybe` at which a verdict can still change; null where there is none. */
+export function nextOpen(
+  lines: readonly Line[],
+  held: readonly number[],
+  matching: ReadonlySet<Condition>,
+  maybe: ReadonlySet<Condition>,
+  spared = false,
+): Condition | null {
+  return firstOf(lines, reachable(lines, held, matching, maybe, spared), maybe);
+}
+
+/** The same for two lists that are compared: where the same lines are left in both, nothing can differ. */
+export function nextDiffering(
+  lines: readonly Line[],
+  [before, after]: readonly [readonly number[], readonly number[]],
+  matching: ReadonlySet<Condition>,
+  maybe: ReadonlySet<Condition>,
+  isSame: (one: Line, other: Line) => boolean,
+): Condition | null {
+  const was = reachable(lines, before, matching, maybe);
+  const is = reachable(lines, after, matching, maybe);
+  if (was.length === is.length && was.every((index, i) => isSame(lines[index]!, lines[is[i]!]!))) return null;
+  return firstOf(lines, was, maybe) ?? firstOf(lines, is, maybe);
+}
+
+function firstOf(lines: readonly Line[], found: readonly number[], maybe: ReadonlySet<Condition>): Condition | null {
+  for (const index of found) {
+    const { condition } = lines[index]!;
+    if (condition !== null && maybe.has(condition)) return condition;
+  }
+  return null;
+}

@@ -2,12 +2,14 @@
  * Lines: the rules that a flow to an application passes, in order, brought into a form in which two of them can be compared. What a
  * line narrows by and what this code does not know is kept as an opaque fact: equal to itself and to nothing else.
  */
-import { type Application, type Document, type HttpMatch, PLAIN_RULE, type Rule } from '../../config/document.ts';
+import { type Application, type Document, PLAIN_RULE, type Rule } from '../../config/document.ts';
+import type { HttpMatch } from '../../config/match.ts';
+import { protocolBit } from '../../config/protocols.ts';
 import type { Tier } from '../image.ts';
 import { foldHostPattern, foldPathPattern, type HostPattern, type PathPattern } from '../request.ts';
-import { NOBODY, type SourceGraph } from '../sources.ts';
+import { NOBODY, type SourceCase, type SourceGraph } from '../sources.ts';
 import { type SourcedRule, withSources } from '../sweep.ts';
-import { type Fact, headerFacts, opaqueFact, periodFacts } from './facts.ts';
+import { databaseFacts, type Fact, headerFacts, identityFacts, opaqueFact, periodFacts, tlsFacts } from './facts.ts';
 import { ALL_KINDS, type Kinds, kindsOf } from './kinds.ts';
 
 /** What a request must be. Lines with equal conditions share one object. */
@@ -17,6 +19,8 @@ export interface Condition {
   readonly paths: readonly PathPattern[] | null;
   /** Further facts, all of which must hold. */
   readonly facts: readonly Fact[];
+  /** And facts none of which may hold. */
+  readonly absent: readonly Fact[];
 }
 
 /** `rule` and `source` are what the sweep asks for. */
@@ -31,6 +35,13 @@ export interface Line extends SourcedRule {
   readonly key: string;
 }
 
+/** The lines that flows to an application pass. */
+export interface LineList {
+  readonly lines: readonly Line[];
+  /** Where the application's own begin. */
+  readonly own: number;
+}
+
 /** Fields of a rule that this code looks into, or that change nothing. */
 const UNDERSTOOD = new Set([
   'name',
@@ -40,6 +51,9 @@ const UNDERSTOOD = new Set([
   'ports',
   'protocols',
   'http',
+  'tls',
+  'identities',
+  'database',
   'place',
   'silence',
   'until',
@@ -55,6 +69,7 @@ const TREATMENT = new Set(['limits', 'log', 'denyWith', 'onRevoke']);
 export class LineMaker {
   readonly #graph: SourceGraph;
   readonly #conditions = new Map<string, Condition>();
+  readonly #lists = new WeakMap<readonly Rule[], Map<string, readonly Line[]>>();
 
   constructor(graph: SourceGraph) {
     this.#graph = graph;
@@ -65,27 +80,63 @@ export class LineMaker {
     const from = networks.cluster.map((prefix) => ({ kind: 'prefix' as const, prefix }));
     const place = { file: '', line: 0, column: 0 };
     const rule = { name: 'cluster', action: 'allow', from, except: [], ...PLAIN_RULE, place } as const;
-    return this.#line(rule, 'cluster', true);
+    return this.#linesOf(rule, 'cluster', true)[0]!;
   }
 
+  /** Everything that flows to an application pass, in order. `own` is where its own rules begin. */
+  list(document: Document, { rules, mode }: Pick<Application, 'rules' | 'mode'>): LineList {
+    const guardrails = this.#shared(document.guardrails, 'guardrail', mode);
+    const own = 1 + guardrails.length;
+    const baseline = this.#shared(document.baseline, 'baseline', mode);
+    return { lines: [this.cluster(document), ...guardrails, ...this.lines(rules, 'application', mode), ...baseline], own };
+  }
+
+  /** A rule whose source depends on identities is a line for each case of it, one behind the other. */
   lines(rules: readonly Rule[], tier: Tier, mode: Application['mode']): Line[] {
-    return rules.map((rule) => this.#line(rule, tier, mode === 'http'));
+    return rules.flatMap((rule) => this.#linesOf(rule, tier, mode === 'http'));
   }
 
-  #line(rule: Rule, tier: Tier, seesRequests: boolean): Line {
+  /** The lines of rules that applications of one mode share. */
+  #shared(rules: readonly Rule[], tier: Tier, mode: Application['mode']): readonly Line[] {
+    const known = this.#lists.get(rules) ?? new Map<string, readonly Line[]>();
+    this.#lists.set(rules, known);
+    let lines = known.get(`${tier} ${mode}`);
+    if (lines === undefined) known.set(`${tier} ${mode}`, (lines = this.lines(rules, tier, mode)));
+    return lines;
+  }
+
+  #linesOf(rule: Rule, tier: Tier, seesRequests: boolean): Line[] {
+    const [sourced] = withSources([rule], this.#graph) as [SourcedRule];
+    const cases: readonly SourceCase[] = sourced.cases ?? [{ source: sourced.source, has: [], hasNot: [] }];
+    // A source that nobody can be is a line too, so that every rule has one.
+    const lines = cases.length === 0 ? [{ source: NOBODY, has: [], hasNot: [] }] : cases;
+    return lines.map((one) => this.#line(rule, one, tier, seesRequests));
+  }
+
+  #line(rule: Rule, { source: meant, has, hasNot }: SourceCase, tier: Tier, seesRequests: boolean): Line {
     const unknown = unknownFields(rule, UNDERSTOOD, TREATMENT).map(opaqueFact);
-    const facts = [...periodFacts(rule), ...unknown];
-    const conditionKey = rule.http === null && facts.length === 0 ? '' : JSON.stringify([rule.http, facts.map(({ text }) => text)]);
-    // In tcp mode no flow is a request. A shadow rule decides nothing.
-    const decides = !rule.shadow && (rule.http === null || seesRequests);
-    const source = decides ? withSources([rule], this.#graph)[0]!.source : NOBODY;
-    const kinds = kindsOf(rule.protocols);
+    const facts = [
+      ...periodFacts(rule),
+      ...tlsFacts(rule.tls),
+      ...has.flatMap(identityFacts),
+      ...identityFacts(rule.identities),
+      ...databaseFacts(rule.database, rule.action === 'deny'),
+      ...unknown,
+    ];
+    const absent = identityFacts(hasNot);
+    const asks = rule.http !== null || facts.length > 0 || absent.length > 0;
+    const conditionKey = asks ? JSON.stringify([rule.http, facts.map(({ text }) => text), absent.map(({ text }) => text)]) : '';
+    // In tcp mode no flow is a request, in http mode none is to a database. A shadow rule decides nothing.
+    const decides = !rule.shadow && (seesRequests ? rule.database : rule.http) === null;
+    const source = decides ? meant : NOBODY;
+    const kinds = kindsOf(rule.protocols) & (rule.database === null ? ALL_KINDS : protocolBit(rule.database.kind)!);
     const key =
       source === NOBODY ? '' : `${source} ${rule.action} ${kinds} ${rule.ports === null ? '' : JSON.stringify(rule.ports)} ${conditionKey}`;
-    return { rule, source, tier, kinds, condition: this.#condition(conditionKey, rule.http, facts), treatment: treatmentOf(rule), key };
+    const condition = this.#condition(conditionKey, rule.http, facts, absent);
+    return { rule, source, tier, kinds, condition, treatment: treatmentOf(rule), key };
   }
 
-  #condition(key: string, http: HttpMatch | null, facts: readonly Fact[]): Condition | null {
+  #condition(key: string, http: HttpMatch | null, facts: readonly Fact[], absent: readonly Fact[]): Condition | null {
     if (key === '') return null;
     let condition = this.#conditions.get(key);
     if (condition === undefined) {
@@ -97,6 +148,7 @@ export class LineMaker {
           http === null
             ? facts
             : [...facts, ...headerFacts(http.headers), ...unknownFields(http, UNDERSTOOD_HTTP, new Set()).map(opaqueFact)],
+        absent,
       };
       this.#conditions.set(key, condition);
     }

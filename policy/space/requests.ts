@@ -1,10 +1,13 @@
 /**
  * Requests parted by conditions into finitely many classes, each with a sample: two requests of a class match the same conditions.
  * First by method, then by host, then by path, and each time only by the conditions that are still open, so that the number of classes
- * follows what conditions have to do with each other, not the product of all that they name.
+ * follows what conditions have to do with each other, not the product of all that they name. Further facts part each class again.
  */
-import type { RequestFacts } from '../request.ts';
-import { type Assignment, assignmentsOf, type Clock } from './facts.ts';
+
+import type { FlowQuestion } from '../../config/document.ts';
+import type { HttpFacts } from '../request.ts';
+import type { Clock } from './clock.ts';
+import { type Asked, type Combination, FactParts, type Judge } from './fact-parts.ts';
 import type { Condition } from './lines.ts';
 import { type Dimension, EVERY, isInSet, type Pattern, type PatternSet, PatternTree } from './pattern-tree.ts';
 
@@ -12,12 +15,6 @@ import { type Dimension, EVERY, isInSet, type Pattern, type PatternSet, PatternT
 export interface MethodSet {
   readonly others: boolean;
   readonly names: readonly string[];
-}
-
-/** Facts that hold, and facts that don't. */
-export interface Combination {
-  readonly holding: readonly string[];
-  readonly failing: readonly string[];
 }
 
 export interface RequestRegion {
@@ -40,24 +37,16 @@ export interface Sample {
   readonly method: string | null;
   readonly host: string | null;
   readonly path: string | null;
-  readonly headers: readonly (readonly [name: string, value: string])[];
-  /** Milliseconds since 1970. */
-  readonly at: number | null;
+  /** The other fields of a question. */
+  readonly flow: Partial<FlowQuestion>;
   /** Whether the example can be put as a question: facts that cannot be looked into have none. */
   readonly shown: boolean;
-}
-
-/** What a judge says of the requests that match exactly the conditions given. Labels with equal keys are one, made by `merge`. */
-export interface Judge<Label> {
-  ask(matching: ReadonlySet<Condition>): readonly { readonly key: string; readonly label: Label }[];
-  /** Of the first the example is kept. */
-  merge(first: Label, second: Label): Label;
 }
 
 export const ANY_METHOD: MethodSet = { others: true, names: [] };
 export const ANY_REQUEST: RequestRegion = { methods: ANY_METHOD, hosts: EVERY, paths: EVERY, when: [] };
 
-const NO_SAMPLE: Sample = { method: null, host: null, path: null, headers: [], at: null, shown: true };
+const NO_SAMPLE: Sample = { method: null, host: null, path: null, flow: {}, shown: true };
 
 interface Part<Label> {
   readonly key: string;
@@ -70,70 +59,28 @@ interface Part<Label> {
 
 /** Parts all requests by what `judge` says of them. Regions of one label don't overlap. */
 export function partRequests<Label>(conditions: readonly Condition[], clock: Clock, judge: Judge<Label>): Labelled<Label>[] {
-  return partFacts(conditions, clock, judge, (open) => byMethod(open, judge));
+  const parts = new FactParts(conditions, clock, judge);
+  return byMethod(conditions, parts).map(({ label: { label, when, known }, region, sample }) => {
+    return { label, region: { ...region, when }, sample: { ...sample, ...parts.example(known) } };
+  });
 }
 
 /** The same for flows that are no requests: only further facts part them. `conditions` are those that such flows meet otherwise. */
 export function partOthers<Label>(conditions: readonly Condition[], clock: Clock, judge: Judge<Label>): Labelled<Label>[] {
-  return partFacts(conditions, clock, judge, (open) => {
-    return judge.ask(new Set(open)).map(({ key, label }) => ({ key, label, region: ANY_REQUEST, sample: NO_SAMPLE }));
+  const parts = new FactParts(conditions, clock, judge);
+  return parts.ask(new Set(conditions)).map(({ label: { label, when, known } }) => {
+    return { label, region: { ...ANY_REQUEST, when }, sample: { ...NO_SAMPLE, ...parts.example(known) } };
   });
 }
 
-interface Keyed<Label> extends Labelled<Label> {
-  readonly key: string;
-}
-
-function partFacts<Label>(
-  conditions: readonly Condition[],
-  clock: Clock,
-  judge: Judge<Label>,
-  part: (open: readonly Condition[]) => Keyed<Label>[],
-): Labelled<Label>[] {
-  const facts = [...new Map(conditions.flatMap((condition) => condition.facts.map((fact) => [fact.text, fact] as const))).values()];
-  if (facts.length === 0) return part(conditions);
-  const classes = new Map<string, { parts: readonly Keyed<Label>[]; readonly first: Assignment; readonly when: Combination[] }>();
-  const memo = new Map<string, { parts: readonly Keyed<Label>[]; key: string }>();
-  const numbers = new Map(conditions.map((condition, i) => [condition, i]));
-  const texts = facts.map(({ text }) => text);
-  for (const assignment of assignmentsOf(facts, clock)) {
-    const { holding } = assignment;
-    const open = conditions.filter((condition) => condition.facts.every(({ text }) => holding.has(text)));
-    const { parts, key } = remember(memo, numbers, open, () => {
-      const made = part(open);
-      return { parts: made, key: keysOf(made) };
-    });
-    const combination = { holding: [...holding].sort(), failing: texts.filter((text) => !holding.has(text)).sort() };
-    const found = classes.get(key);
-    if (found === undefined) classes.set(key, { parts, first: assignment, when: [combination] });
-    else {
-      found.when.push(combination);
-      const others = new Map(parts.map((one) => [keysOf([one]), one]));
-      found.parts = found.parts.map((one) => ({ ...one, label: judge.merge(one.label, others.get(keysOf([one]))!.label) }));
-    }
-  }
-  const all = [...classes.values()];
-  return all.flatMap(({ parts, first: { at, headers, shown }, when }) =>
-    parts.map(({ label, region, sample }) => ({
-      label,
-      region: { ...region, when: all.length === 1 ? [] : when },
-      sample: { ...sample, at, headers, shown },
-    })),
-  );
-}
-
-function keysOf(parts: readonly Keyed<unknown>[]): string {
-  return parts
-    .map(({ key, region: { methods, hosts, paths } }) => JSON.stringify([key, methods, hosts, paths]))
-    .sort()
-    .join();
-}
-
-export function isInRegion({ methods, hosts, paths }: RequestRegion, { method, host, path }: RequestFacts): boolean {
+export function isInRegion(
+  { methods, hosts, paths }: RequestRegion,
+  { method, host, path }: Pick<HttpFacts, 'method' | 'host' | 'path'>,
+): boolean {
   return methods.names.includes(method) !== methods.others && isInSet(hosts, host, 'host') && isInSet(paths, path, 'path');
 }
 
-function byMethod<Label>(conditions: readonly Condition[], judge: Judge<Label>): Keyed<Label>[] {
+function byMethod<Label>(conditions: readonly Condition[], judge: Asked<Label>): Labelled<Label>[] {
   const named = [...new Set(conditions.flatMap(({ methods }) => methods ?? []))];
   const classes = new Map<string, { methods: string[]; others: boolean; sample: string; parts: Part<Label>[] }>();
   const memo = new Map<string, Part<Label>[]>();
@@ -153,8 +100,7 @@ function byMethod<Label>(conditions: readonly Condition[], judge: Judge<Label>):
   }
   return [...classes.values()].flatMap(({ methods, others, sample, parts }) => {
     const names = others ? named.filter((name) => !methods.includes(name)) : methods;
-    return parts.map(({ key, label, hosts, paths, host, path }) => ({
-      key,
+    return parts.map(({ label, hosts, paths, host, path }) => ({
       label,
       region: { methods: { others, names: names.sort() }, hosts, paths, when: [] },
       sample: { ...NO_SAMPLE, method: named.length === 0 ? null : sample, host, path },
@@ -168,7 +114,7 @@ function unnamed(named: readonly string[]): string {
   return usual ?? `${named.reduce((a, b) => (a.length > b.length ? a : b))}X`;
 }
 
-function byHost<Label>(conditions: readonly Condition[], judge: Judge<Label>, numbers: ReadonlyMap<Condition, number>): Part<Label>[] {
+function byHost<Label>(conditions: readonly Condition[], judge: Asked<Label>, numbers: ReadonlyMap<Condition, number>): Part<Label>[] {
   if (conditions.every(({ hosts }) => hosts === null)) return byPath(conditions, judge);
   const always = conditions.filter(({ hosts }) => hosts === null);
   const tree = new PatternTree<Condition>('host', patternsOf(conditions, 'host'));
@@ -194,7 +140,7 @@ function byHost<Label>(conditions: readonly Condition[], judge: Judge<Label>, nu
   });
 }
 
-function byPath<Label>(conditions: readonly Condition[], judge: Judge<Label>): Part<Label>[] {
+function byPath<Label>(conditions: readonly Condition[], judge: Asked<Label>): Part<Label>[] {
   if (conditions.every(({ paths }) => paths === null)) {
     return judge.ask(new Set(conditions)).map(({ key, label }) => ({ key, label, hosts: EVERY, paths: EVERY, host: null, path: null }));
   }
@@ -220,7 +166,7 @@ function byPath<Label>(conditions: readonly Condition[], judge: Judge<Label>): P
 }
 
 /** Parts with equal keys, label by label. */
-function mergeParts<Label>(first: readonly Part<Label>[], second: readonly Part<Label>[], judge: Judge<Label>): Part<Label>[] {
+function mergeParts<Label>(first: readonly Part<Label>[], second: readonly Part<Label>[], judge: Asked<Label>): Part<Label>[] {
   const others = new Map(second.map((part) => [partsKey([part]), part]));
   return first.map((part) => ({ ...part, label: judge.merge(part.label, others.get(partsKey([part]))!.label) }));
 }

@@ -5,6 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { AdminToken } from '../../config/document.ts';
+import { hitNodeLimit } from '../shared/node-limits.ts';
 import type { Actor } from '../versions/actor.ts';
 
 /** Wrong tokens from one address before it has to wait, and how fast it earns the next try. */
@@ -50,6 +51,7 @@ export class Doorkeeper {
     const left = this.#left(remoteAddress, now);
     if (left < 1) {
       this.limited++;
+      hitNodeLimit('admin-token-tries');
       const message = `Too many wrong tokens came from ${remoteAddress}. Wait a few seconds, or use the unix socket.`;
       return { ok: false, status: 429, code: 'too-many-wrong-tokens', message, retryAfterSeconds: Math.ceil(FAILURE_EARNED_MS / 1000) };
     }
@@ -61,7 +63,10 @@ export class Doorkeeper {
       this.refused++;
       this.#failures.delete(remoteAddress);
       this.#failures.set(remoteAddress, { left: left - 1, at: now });
-      if (this.#failures.size > ADDRESSES_MAX) this.#failures.delete(this.#failures.keys().next().value!);
+      if (this.#failures.size > ADDRESSES_MAX) {
+        hitNodeLimit('admin-token-addresses');
+        this.#failures.delete(this.#failures.keys().next().value!);
+      }
       return { ok: false, status: 401, code: 'token-unknown', message: 'Nobody has this token.' };
     }
     return { ok: true, actor: { name: holder.name, role: holder.role, from: `${remoteAddress}:${remotePort ?? 0}` } };

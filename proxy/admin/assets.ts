@@ -24,6 +24,7 @@ const OWN: Readonly<Record<string, string>> = {
   '/': 'page/index.html',
   '/assets/page.css': 'page/page.css',
   '/assets/page.js': 'page/page.js',
+  '/assets/change.js': 'page/change.js',
   '/assets/panels.js': 'page/panels.js',
   '/assets/servers.js': 'page/servers.js',
   '/assets/flows.js': 'page/flows.js',

@@ -1,5 +1,6 @@
 /** The body of a request that writes: whole, bounded, and text. */
 import type { IncomingMessage } from 'node:http';
+import { hitNodeLimit } from '../shared/node-limits.ts';
 
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -12,6 +13,7 @@ export function readBody(request: IncomingMessage): Promise<Body> {
   const { promise, resolve } = Promise.withResolvers<Body>();
   const tooLarge = { ok: false, status: 413, message: `A body may have ${BODY_BYTES_MAX} bytes.` } as const;
   if (Number(request.headers['content-length'] ?? 0) > BODY_BYTES_MAX) {
+    hitNodeLimit('admin-body');
     request.resume();
     return Promise.resolve(tooLarge);
   }
@@ -20,6 +22,7 @@ export function readBody(request: IncomingMessage): Promise<Body> {
   request.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
     if (bytes > BODY_BYTES_MAX) {
+      if (bytes - chunk.length <= BODY_BYTES_MAX) hitNodeLimit('admin-body');
       chunks.length = 0;
       resolve(tooLarge);
     } else chunks.push(chunk);

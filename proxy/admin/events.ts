@@ -3,7 +3,9 @@
  * is let go; flows come sampled where there are more than anybody reads. Who listens never holds up what is listened to.
  */
 import type { ServerResponse } from 'node:http';
-import type { FlowRecord } from '../observe/view.ts';
+import { isFrom, parseSource } from '../observe/flow-filter.ts';
+import type { FlowRecord, FlowSource } from '../observe/view.ts';
+import { hitNodeLimit } from '../shared/node-limits.ts';
 import type { ControlEvent, Orders } from '../versions/orders.ts';
 
 const CLIENTS_MAX = 16;
@@ -22,7 +24,7 @@ type Kind = (typeof EVENT_KINDS)[number];
 export interface EventFilter {
   readonly kinds: ReadonlySet<Kind>;
   readonly application: string | null;
-  readonly source: string | null;
+  readonly source: FlowSource | null;
   readonly rule: string | null;
 }
 
@@ -130,7 +132,7 @@ export class EventHub {
     }
     const denied = flow.verdict === 'deny';
     if (denied ? !kinds.has('denials') && !kinds.has('flows') : !kinds.has('flows')) return;
-    if (source !== null && flow.source.replace(/:[0-9]+$/, '') !== source && flow.source !== source) return;
+    if (source !== null && !isFrom(flow.source, source)) return;
     this.#send(client, `event: ${denied ? 'denial' : 'flow'}\ndata: ${line}\n\n`);
   }
 
@@ -138,6 +140,7 @@ export class EventHub {
     if (!this.#clients.has(client)) return;
     if (client.response.writableLength > BUFFER_BYTES_MAX) {
       this.dropped++;
+      hitNodeLimit('admin-listener-buffer');
       this.#leave(client);
       client.response.destroy();
       return;
@@ -163,5 +166,8 @@ export function eventFilter(query: URLSearchParams): EventFilter | string {
   const kinds = (query.get('kinds') ?? EVENT_KINDS.join(',')).split(',');
   const wrong = kinds.find((kind) => !(EVENT_KINDS as readonly string[]).includes(kind));
   if (wrong !== undefined) return `kinds is a list of ${EVENT_KINDS.join(', ')}, separated by commas.`;
-  return { kinds: new Set(kinds as Kind[]), application: query.get('application'), source: query.get('source'), rule: query.get('rule') };
+  const text = query.get('source');
+  const source = text === null ? null : parseSource(text);
+  if (text !== null && source === null) return 'source is an address, one with a port, or a prefix such as 198.51.100.0/24.';
+  return { kinds: new Set(kinds as Kind[]), application: query.get('application'), source, rule: query.get('rule') };
 }

@@ -4,12 +4,17 @@
  */
 import { hostname } from 'node:os';
 import { parseAddress } from '../../config/address.ts';
+import type { Certificate } from './certificate.ts';
 
-/** Whether a Host field names an address, `localhost`, this machine, or the node by its name. A request without one is no browser's. */
-export function isOwnHost(field: string | undefined, node: string): boolean {
+/**
+ * Whether a Host field names an address, `localhost`, this machine, the node by its name, or what the endpoint's certificate was made out to.
+ * A request without one is no browser's.
+ */
+export function isOwnHost(field: string | undefined, node: string, certificate: Pick<Certificate, 'isFor'> | null = null): boolean {
   if (field === undefined) return true;
   const host = withoutPort(field.trim().toLowerCase());
   if (host === null) return false;
+  if (certificate?.isFor(host)) return true;
   if (host.startsWith('[') && host.endsWith(']')) return parseAddress(host.slice(1, -1))?.family !== undefined && host.includes(':');
   if (parseAddress(host)?.family === 4) return true;
   return host === 'localhost' || host === node.toLowerCase() || host === hostname().toLowerCase();

@@ -16,14 +16,15 @@ export interface BoundAddress {
 /** Why the endpoint is not there, with what to do about it. The fault is the file's, or another process's. */
 export class AdminError extends Error {
   override readonly name = 'AdminError';
-  /** `admin-address-in-use`, `admin-address-refused`. */
+  /** `admin-address-in-use`, `admin-address-refused`, `admin-tls-unusable`. */
   readonly code: string;
   /** Where in the document it was asked for. */
-  readonly path = '/process/admin/listen';
+  readonly path: string;
 
-  constructor(code: string, message: string, cause: unknown) {
+  constructor(code: string, message: string, cause: unknown, path = '/process/admin/listen') {
     super(message, { cause });
     this.code = code;
+    this.path = path;
   }
 }
 

@@ -12,23 +12,29 @@ export function orderPaths(): Json {
       post: order('Bring an earlier version into force again', { answer: 'Applied', body: 'Rollback', parameters: [GENERATION, IF_MATCH] }),
     },
     '/api/v1/quarantines': {
-      post: order('Cut a source off at once, above every rule but the cluster lane', { answer: 'Applied', body: 'Quarantine' }),
+      post: order('Cut a source off at once, above every rule but the cluster lane', { answer: 'Quarantined', body: 'Quarantine' }),
     },
     '/api/v1/quarantines/{name}': { delete: order('End a quarantine before its time', { answer: 'Applied', parameters: [path('name')] }) },
-    '/api/v1/servers': { post: order('Take a server out of the balancing, or back', { answer: 'Applied', body: 'ServerOrder' }) },
+    '/api/v1/servers': { post: order('Take a server out of the balancing, or back', { answer: 'ServerSet', body: 'ServerOrder' }) },
     '/api/v1/versions': { get: read('What was in force, newest first', 'Versions') },
-    '/api/v1/versions/{version}': { get: read('One version with its texts', 'FullVersion', [path('version')]) },
+    '/api/v1/versions/{version}': {
+      get: read('One version with its texts', 'FullVersion', [path('version')], { 404: 'No such version (any more)' }),
+    },
     '/api/v1/overlay': { get: read('What holds beside the document: quarantines, server states', 'Overlay') },
-    '/api/v1/audit': { get: read('Who ordered what, newest first', 'Audit', [query('limit', 'How many at most')]) },
+    '/api/v1/audit': { get: read('Who ordered what, newest first', 'Audit', [query('limit', 'How many at most')], { 400: 'A bad limit' }) },
     '/api/v1/audit/verify': { get: read('Whether the chain of the audit holds', 'Verification') },
     '/api/v1/events': {
       get: {
         summary: 'Server-sent events: flow, denial, apply, skipped',
         parameters: [
           query('kinds', 'Of flows, denials and applies, separated by commas; all without'),
-          ...['application', 'source', 'rule'].map((name) => query(name, `Only flows of this ${name}`)),
+          ...['application', 'rule'].map((name) => query(name, `Only flows of this ${name}`)),
+          query('source', 'Only flows from this address, address and port, or prefix'),
         ],
-        responses: { 200: { description: 'Events', content: { 'text/event-stream': { schema: { type: 'string' } } } } },
+        responses: {
+          200: { description: 'Events', content: { 'text/event-stream': { schema: { type: 'string' } } } },
+          ...errors({ 400: 'A bad filter', 503: 'As many listen as may' }),
+        },
       },
     },
   };
@@ -40,6 +46,7 @@ export function applyOperation(): Json {
   return {
     ...order('Apply a document, whole or not at all', {
       answer: 'Applied',
+      rehearsal: 'DryRun',
       parameters: [
         query('dry-run', '1: change nothing, and answer what it would do (DryRun)'),
         GENERATION,
@@ -65,15 +72,24 @@ export function applyOperation(): Json {
 const GENERATION = query('generation', 'Only if this generation is in force still; 409 with what is in force else');
 const IF_MATCH: Json = { name: 'If-Match', in: 'header', required: false, schema: { type: 'string' }, description: 'As generation' };
 
-function order(summary: string, { answer, body, parameters }: { answer: string; body?: string; parameters?: readonly Json[] }): Json {
+interface OrderWords {
+  readonly answer: string;
+  /** What it answers where it was only asked what it would do. */
+  readonly rehearsal?: string;
+  readonly body?: string;
+  readonly parameters?: readonly Json[];
+}
+
+function order(summary: string, { answer, rehearsal, body, parameters }: OrderWords): Json {
   return {
     summary,
     security: BEARER,
     ...(parameters === undefined ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: { required: body !== 'Rollback', content: content(body) } }),
     responses: {
-      200: { description: 'Done', content: content(answer) },
+      200: { description: 'Done', content: content(answer, ...(rehearsal === undefined ? [] : [rehearsal])) },
       ...Object.fromEntries(REFUSALS.map(([status, description]) => [status, { description, content: content('Refused') }])),
+      ...errors({}),
     },
   };
 }
@@ -89,16 +105,24 @@ const REFUSALS = [
   [429, 'Too many wrong tokens from this address'],
 ] as const;
 
-function read(summary: string, answer: string, parameters: readonly Json[] = []): Json {
+function read(summary: string, answer: string, parameters: readonly Json[] = [], refusals: Readonly<Record<number, string>> = {}): Json {
   return {
     summary,
     ...(parameters.length > 0 ? { parameters } : {}),
-    responses: { 200: { description: 'Found', content: content(answer) } },
+    responses: { 200: { description: 'Found', content: content(answer) }, ...errors(refusals) },
   };
 }
 
-function content(schema: string): Json {
-  return { 'application/json': { schema: { $ref: `#/components/schemas/${schema}` } } };
+/** What every path may answer, beside what is told of it: 404, 405, 414, 421, 500. */
+export function errors(refusals: Readonly<Record<number, string>>): Json {
+  const told = Object.entries({ ...refusals, default: 'Another error' });
+  return Object.fromEntries(told.map(([status, description]) => [status, { description, content: content('Error') }]));
+}
+
+/** Where several are named, it is one of them. */
+function content(...schemas: readonly string[]): Json {
+  const references = schemas.map((schema) => ({ $ref: `#/components/schemas/${schema}` }));
+  return { 'application/json': { schema: references.length === 1 ? references[0] : { oneOf: references } } };
 }
 
 function query(name: string, description: string): Json {

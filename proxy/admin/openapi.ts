@@ -1,6 +1,7 @@
 /** The admin endpoint as an OpenAPI 3.1 document, made from the schemas that type its answers. */
 import { z } from 'zod';
-import { applyOperation, orderPaths } from './openapi-orders.ts';
+import { VERDICTS } from '../observe/view.ts';
+import { applyOperation, errors, orderPaths } from './openapi-orders.ts';
 import { ErrorSchema, FlowSchema, FlowsSchema, PolicySchema, StatusSchema } from './schemas.ts';
 import { ORDER_SCHEMAS } from './schemas-orders.ts';
 
@@ -30,15 +31,22 @@ export function openApiDocument(version: string): Json {
         [
           query('limit', { type: 'integer', minimum: 1, maximum: 1000, default: 100 }, 'How many at most'),
           query('denied', { type: 'string', enum: ['0', '1'] }, 'Only denials, from the journal'),
-          ...['application', 'source', 'rule'].map((name) => query(name, { type: 'string' }, `Only flows of this ${name}`)),
+          ...['application', 'rule'].map((name) => query(name, { type: 'string' }, `Only flows of this ${name}`)),
+          query('source', { type: 'string' }, 'Only flows from this address, address and port, or prefix'),
+          query('verdict', { type: 'string', enum: VERDICTS }, 'Only flows with this verdict; none: the bytes were no request'),
+          query('since', { type: 'string' }, 'Only flows that began then or later: 2026-12-31T18:00:00Z, or how long ago, such as 15m'),
+          query('until', { type: 'string' }, 'Only flows that began before'),
+          query('cursor', { type: 'string' }, 'The next page of ended flows: what next was, with the same words'),
           query('live', { type: 'string', enum: ['0', '1'] }, 'Live flows (the default without denied=1), or ended ones from the journal'),
         ],
       ),
       '/api/v1/flows/{receipt}': get('One flow, live or past', { 200: body('The flow', 'Flow'), 404: body('No such flow', 'Error') }, [
         { name: 'receipt', in: 'path', required: true, schema: { type: 'string' } },
       ]),
-      '/api/v1/openapi.json': get('This document', { 200: { description: 'OpenAPI 3.1' } }),
-      '/': get('The status page', { 200: { description: 'HTML' } }),
+      '/api/v1/openapi.json': get('This document', {
+        200: { description: 'OpenAPI 3.1', content: { 'application/json': { schema: { type: 'object' } } } },
+      }),
+      '/': get('The status page', { 200: { description: 'HTML', content: { 'text/html': { schema: { type: 'string' } } } } }),
     },
     components: { schemas: schemas(), securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
   };
@@ -55,7 +63,7 @@ function schemas(): Json {
 }
 
 function get(summary: string, responses: Json, parameters: readonly Json[] = []): { get: Json } {
-  return { get: { summary, ...(parameters.length > 0 ? { parameters } : {}), responses } };
+  return { get: { summary, ...(parameters.length > 0 ? { parameters } : {}), responses: { ...errors({}), ...responses } } };
 }
 
 function query(name: string, schema: Json, description: string): Json {

@@ -1,8 +1,10 @@
 /** Which paths there are, and what each answers from the node's view. Nothing here knows sockets. */
+
+import { FILTER_WORDS, type FilterWords, flowMatcher, readFilter } from '../observe/flow-filter.ts';
 import type { History } from '../observe/history.ts';
-import { type FlowFilter, matches } from '../observe/journal-records.ts';
+import { isCursor } from '../observe/journal-search.ts';
 import { METRICS_CONTENT_TYPE, metricsText } from '../observe/metrics.ts';
-import type { FlowRecord, NodeView } from '../observe/view.ts';
+import type { FlowFilter, FlowRecord, NodeView } from '../observe/view.ts';
 import type { Orders } from '../versions/orders.ts';
 import { summaryOf } from '../versions/record.ts';
 import { type Answer, failure, json, text } from './answer.ts';
@@ -31,7 +33,7 @@ export interface Subject {
 type Route = (subject: Subject, query: URLSearchParams) => Answer | null | Promise<Answer | null>;
 
 const ROUTES: Readonly<Record<string, Route>> = {
-  '/metrics': async ({ view }) => ({ status: 200, type: METRICS_CONTENT_TYPE, body: await metricsText(view) }),
+  '/metrics': async ({ view, admin }) => ({ status: 200, type: METRICS_CONTENT_TYPE, body: await metricsText(view, admin()) }),
   '/healthz': () => text(200, 'alive'),
   '/readyz': ({ view }) => {
     const { ready, reason } = view.readiness();
@@ -46,7 +48,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
     } satisfies PolicyAnswer);
     return json(200, shown, { etag: `"${generation}"` });
   },
-  '/api/v1/status': async ({ view, history, admin }) => json(200, await nodeStatus(view, history, admin())),
+  '/api/v1/status': async ({ view, history, admin, orders }) => json(200, await nodeStatus(view, history, admin(), orders)),
   '/api/v1/flows': ({ view }, query) => flows(view, query),
   '/api/v1/versions': ({ orders }) => (orders === null ? null : json(200, { versions: orders.archive.versions() })),
   '/api/v1/overlay': ({ orders }) => (orders === null ? null : json(200, { ...orders.overlay(), confirm_by: orders.confirmBy() })),
@@ -83,11 +85,20 @@ async function flows(view: NodeView, query: URLSearchParams): Promise<Answer> {
   const live = readFlag(query.get('live'), !denied);
   if (live === null) return failure(400, 'bad-flag', 'live is 1 or 0.');
   if (live && denied) return failure(400, 'never-live', 'A denied flow is never live: leave out live=1, or denied=1.');
-  const filter: FlowFilter = Object.fromEntries(
-    (['application', 'source', 'rule'] as const).flatMap((field) => (query.get(field) === null ? [] : [[field, query.get(field)!]])),
-  );
-  const found = await within(FLOWS_TIMEOUT_MS, live ? liveFlows(view, limit, filter) : view.recentFlows(limit, denied, filter));
-  return json(200, { live, flows: [...found] } satisfies Flows);
+  const words: FilterWords = Object.fromEntries(FILTER_WORDS.map((word) => [word, query.get(word) ?? undefined]));
+  if (denied && words.verdict !== undefined && words.verdict !== 'deny')
+    return failure(400, 'bad-filter', 'denied=1 asks for the verdict deny: leave one of the two out.');
+  const filter = readFilter(denied ? { ...words, verdict: 'deny' } : words, Date.now());
+  if (typeof filter === 'string') return failure(400, 'bad-filter', filter);
+  const cursor = query.get('cursor');
+  if (cursor !== null && (live || !isCursor(cursor)))
+    return failure(
+      400,
+      'bad-cursor',
+      'cursor is what an answer about ended flows has had for next: send it with the words of that question.',
+    );
+  if (live) return json(200, { live, flows: await within(FLOWS_TIMEOUT_MS, liveFlows(view, limit, filter)), next: null } satisfies Flows);
+  return json(200, { live, ...(await within(FLOWS_TIMEOUT_MS, view.searchFlows({ limit, filter, cursor }))) } satisfies Flows);
 }
 
 async function oneVersion(orders: Orders, text: string): Promise<Answer> {
@@ -104,7 +115,7 @@ function withoutHashes<T>(shown: T): T {
 
 async function liveFlows(view: NodeView, limit: number, filter: FlowFilter): Promise<FlowRecord[]> {
   if (Object.keys(filter).length === 0) return view.liveFlows(limit);
-  return (await view.liveFlows(LIVE_FLOWS_SEARCHED)).filter((flow) => matches(flow, filter)).slice(0, limit);
+  return (await view.liveFlows(LIVE_FLOWS_SEARCHED)).filter(flowMatcher(filter)).slice(0, limit);
 }
 
 async function oneFlow(view: NodeView, encoded: string): Promise<Answer> {

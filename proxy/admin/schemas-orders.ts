@@ -38,6 +38,7 @@ export const AppliedSchema = z
     generation: count,
     version: count,
     revoked: count.describe('flows that the new policy no longer allows, and that were ended'),
+    draining: count.describe('flows that it no longer allows, and that come to their end by the on-revoke of their rule'),
     kept: count.describe('flows that were left alone'),
     milliseconds: z.number(),
     sha256: z.string(),
@@ -47,6 +48,27 @@ export const AppliedSchema = z
     warnings: z.array(ProblemSchema),
   })
   .meta({ id: 'Applied' });
+
+const quarantine = z.object({
+  name: z.string(),
+  target: z.object({ kind: z.enum(['address', 'segment']), text: z.string() }),
+  reason: z.string(),
+  author: z.string(),
+  since: z.number().describe('milliseconds since 1970'),
+  until: z.number(),
+});
+const override = z.object({
+  pool: z.string(),
+  server: z.string(),
+  state: z.enum(['drain', 'maintenance']),
+  author: z.string(),
+  since: z.number().describe('milliseconds since 1970'),
+});
+
+export const QuarantinedSchema = AppliedSchema.extend({ quarantine }).meta({ id: 'Quarantined' });
+export const ServerSetSchema = AppliedSchema.extend({ override: override.nullable().describe('null: as the document says') }).meta({
+  id: 'ServerSet',
+});
 
 export const RefusedSchema = z
   .object({ error: z.string(), code: z.string(), problems: z.array(ProblemSchema).optional(), in_force: InForceSchema.optional() })
@@ -69,7 +91,16 @@ export const DryRunSchema = z
     version: count,
     summary: SummarySchema,
     effect: z.object({
-      live: z.object({ flows: count, cut: count, kept: count, undecided: count, groups: z.array(GroupSchema), truncated: z.boolean() }),
+      live: z.object({
+        flows: count,
+        cut: count,
+        draining: count.describe('no longer allowed, and left some time to end'),
+        kept: count,
+        undecided: count,
+        groups: z.array(GroupSchema).describe('of those that would be cut'),
+        drainingGroups: z.array(GroupSchema),
+        truncated: z.boolean(),
+      }),
       recent: z
         .object({
           since: time.nullable(),
@@ -87,20 +118,10 @@ export const DryRunSchema = z
   })
   .meta({ id: 'DryRun' });
 
-const quarantine = z.object({
-  name: z.string(),
-  target: z.object({ kind: z.enum(['address', 'segment']), text: z.string() }),
-  reason: z.string(),
-  author: z.string(),
-  since: z.number().describe('milliseconds since 1970'),
-  until: z.number(),
-});
 export const OverlaySchema = z
   .object({
     quarantines: z.array(quarantine),
-    servers: z.array(
-      z.object({ pool: z.string(), server: z.string(), state: z.enum(['drain', 'maintenance']), author: z.string(), since: z.number() }),
-    ),
+    servers: z.array(override),
     confirm_by: time.nullable(),
   })
   .meta({ id: 'Overlay' });
@@ -174,6 +195,17 @@ export const ServerBody = z
   .meta({ id: 'ServerOrder' });
 
 export const ORDER_SCHEMAS = [
-  ...[ProblemSchema, InForceSchema, AppliedSchema, RefusedSchema, DryRunSchema, OverlaySchema, VersionSchema, VersionsSchema],
+  ...[
+    ProblemSchema,
+    InForceSchema,
+    AppliedSchema,
+    QuarantinedSchema,
+    ServerSetSchema,
+    RefusedSchema,
+    DryRunSchema,
+    OverlaySchema,
+    VersionSchema,
+    VersionsSchema,
+  ],
   ...[FullVersionSchema, AuditEntrySchema, AuditSchema, VerificationSchema, SourcesBody, RollbackBody, QuarantineBody, ServerBody],
 ] as const;

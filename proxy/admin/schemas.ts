@@ -20,6 +20,13 @@ export const FlowSchema = z
     method: z.string().nullable(),
     host: z.string().nullable(),
     path: z.string().nullable(),
+    sni: z.string().nullable().describe('The name that a TLS client asked for.'),
+    alpn: z
+      .string()
+      .nullable()
+      .describe('The protocol agreed on where TLS ends here; those offered, with commas, where it passes through.'),
+    ja4: z.string().nullable().describe('Fingerprint of the ClientHello.'),
+    tls: z.string().nullable().describe('The version of TLS where it ends here: 1.2 or 1.3.'),
     verdict: z.enum(['allow', 'deny', 'would_deny']).nullable().describe('null: the bytes were no request, so nothing was decided'),
     rule: z.string().nullable(),
     tier: z.string().nullable(),
@@ -29,12 +36,24 @@ export const FlowSchema = z
     bytes_in: count,
     bytes_out: count,
     duration_ms: z.number().min(0),
+    draining: z.boolean().optional().describe('true for a live flow that is no longer allowed and comes to its end'),
     ended_by: z.enum(['client', 'server', 'proxy', 'policy']).nullable().describe('null while the flow is live'),
     reason: z.string().nullable(),
   })
   .meta({ id: 'Flow' });
 
-export const FlowsSchema = z.object({ live: z.boolean(), flows: z.array(FlowSchema) }).meta({ id: 'Flows' });
+export const FlowsSchema = z
+  .object({
+    live: z.boolean(),
+    flows: z.array(FlowSchema).describe('newest first; ended ones by the moment at which they ended'),
+    next: z
+      .string()
+      .nullable()
+      .describe(
+        'the cursor of the next page: there may be older ones, also where this page holds fewer than asked for; null: there are none',
+      ),
+  })
+  .meta({ id: 'Flows' });
 
 export const PolicySchema = z
   .object({ generation: count, applied_at: time, document: z.unknown().describe('the document in force, with the keys that people write') })
@@ -101,12 +120,36 @@ export const StatusSchema = z
     worker_restarts: count,
     journal: z.object({ written: count, dropped: count, bytes: count }),
     limits: z.array(z.object({ application: z.string(), limit: z.string(), hits: count })).describe('only those that were hit'),
+    node_limits: z.array(z.object({ limit: z.string(), hits: count })).describe('of the node itself, only those that were hit'),
     totals: z.object({ verdicts: VerdictsSchema, flows_active: count, connections_active: count, rates: RatesSchema }),
     applications: z.array(ApplicationSchema),
     pools: z.array(z.object({ pool: z.string(), balance: z.string().nullable(), servers: z.array(ServerSchema) })),
     admin: z
-      .object({ wrong_tokens: count, limited: count, listeners: count, listeners_dropped: count })
-      .describe('orders with a token that nobody has, those not looked at after too many, and who listens to events'),
+      .object({
+        wrong_tokens: count.describe('orders with a token that nobody has'),
+        limited: count.describe('orders not looked at, after too many wrong tokens from one address'),
+        listeners: count.describe('who listens to events'),
+        listeners_dropped: count.describe('listeners that did not keep up'),
+        connections_dropped: count.describe('connections to the endpoint beyond those that may be open at once'),
+        failed_handshakes: count.describe('TLS handshakes that came to nothing'),
+        certificate_ends: time.nullable().describe('null without TLS'),
+      })
+      .describe('what the endpoint counts of itself'),
+    versions: z
+      .array(
+        z.object({
+          version: count,
+          generation: count,
+          time,
+          cause: z.string(),
+          author: z.string(),
+          note: z.string().nullable(),
+          summary: z.string(),
+          confirm_by: time.nullable().describe('taken back then unless confirmed'),
+        }),
+      )
+      .describe('the newest eight, the one in force first; empty where nothing can be ordered of the node'),
+    quarantines: z.array(z.object({ name: z.string(), source: z.string(), until: time, author: z.string(), reason: z.string() })),
     flows: z.object({
       live: z.array(FlowSchema).describe('the newest fifty'),
       denied: z.array(FlowSchema).describe('the newest twenty-five'),

@@ -2,30 +2,25 @@
  * The admin endpoint: the one door through which people and machines look at a node and give it orders. It runs on the main thread, away from
  * the traffic, and no request and no listener error reaches beyond it.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
-import type { Duplex } from 'node:stream';
-import type { AdminToken, Endpoint } from '../../config/document.ts';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AdminTls, AdminToken, Endpoint } from '../../config/document.ts';
 import type { History } from '../observe/history.ts';
 import type { NodeView } from '../observe/view.ts';
+import { hitNodeLimit } from '../shared/node-limits.ts';
 import type { Orders } from '../versions/orders.ts';
 import { Doorkeeper } from './access.ts';
 import { type Answer, failure } from './answer.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { readBody } from './body.ts';
+import { Certificate } from './certificate.ts';
 import { EventHub, eventFilter } from './events.ts';
+import { createFront, useCertificate } from './front.ts';
 import { isOwnHost } from './host.ts';
 import { type BoundAddress, listen } from './listen.ts';
 import { forbidden, methodsOf, type Order, orderOf } from './orders.ts';
 import { EVENTS_PATH, PATHS, route } from './routes.ts';
 
-/** Request line and fields together: several times what a browser sends. */
-const HEAD_BYTES_MAX = 16 * 1024;
 const TARGET_BYTES_MAX = 2048;
-const HEAD_TIMEOUT_MS = 5000;
-const REQUEST_TIMEOUT_MS = 10_000;
-const IDLE_TIMEOUT_MS = 15_000;
-/** Dashboards and scrapers are few; this keeps a mistaken client from taking the descriptors that flows need. */
-const CONNECTIONS_MAX = 128;
 /** A body that no order asks for is not read, but thrown away up to here, so that the answer reaches a client that is still sending. */
 const DISCARD_BYTES_MAX = 1024 * 1024;
 
@@ -48,8 +43,12 @@ export interface AdminLog {
 
 /** What orders are given to, and who may give them over the network. */
 export interface AdminControl {
-  readonly orders: Orders;
+  readonly orders: Orders | null;
   readonly tokens: readonly AdminToken[];
+  /** null: plain HTTP. */
+  readonly tls?: AdminTls | null;
+  /** How often the files of `tls` are looked at. */
+  readonly pollMs?: number;
 }
 
 export interface Admin {
@@ -60,7 +59,8 @@ export interface Admin {
 }
 
 /**
- * Opens the endpoint. Rejects with an `AdminError` that says what to do where the address cannot be bound; after that, errors are logged.
+ * Opens the endpoint. Rejects with an `AdminError` that says what to do where the address cannot be bound or the certificate not used; after that,
+ * errors are logged.
  * A unix socket is made with mode 0600, and one that a dead process left behind is replaced.
  */
 export async function openAdmin(
@@ -71,29 +71,21 @@ export async function openAdmin(
   control?: AdminControl,
 ): Promise<Admin> {
   const assets = loadAssets();
+  const certificate = control?.tls == null ? null : new Certificate(control.tls);
   const orders = control?.orders ?? null;
   const doorkeeper = new Doorkeeper(control?.tokens ?? [], endpoint.kind === 'unix');
   const hub = orders === null ? null : new EventHub(orders);
-  const server = createServer(
-    {
-      maxHeaderSize: HEAD_BYTES_MAX,
-      headersTimeout: HEAD_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: IDLE_TIMEOUT_MS,
-      connectionsCheckingInterval: 1000,
-    },
-    (request, response) => void serve(request, response),
-  );
-  server.maxConnections = CONNECTIONS_MAX;
-  server.on('clientError', refuseBytes);
-  // Without a listener Node would answer `100 Continue` and so invite the body.
-  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => void serve(request, response));
+  const front = createFront(certificate, (request, response) => void serve(request, response));
+  const { server } = front;
 
   const ownCounts = () => ({
     wrong_tokens: doorkeeper.refused,
     limited: doorkeeper.limited,
     listeners: hub?.clients ?? 0,
     listeners_dropped: hub?.dropped ?? 0,
+    connections_dropped: front.dropped(),
+    failed_handshakes: front.failedHandshakes(),
+    certificate_ends: certificate === null ? null : new Date(certificate.notAfter).toISOString(),
   });
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -114,9 +106,12 @@ export async function openAdmin(
   /** null: the response was taken over. A body that no order has read by the first wait is thrown away. */
   async function answerTo(request: IncomingMessage, response: ServerResponse): Promise<Answer | null> {
     const target = request.url ?? '/';
-    if (target.length > TARGET_BYTES_MAX) return failure(414, 'long-target', `A request target may have ${TARGET_BYTES_MAX} bytes.`);
-    if (!isOwnHost(request.headers.host, view.node)) {
-      const names = `an IP address, localhost or the node's name (${view.node})`;
+    if (target.length > TARGET_BYTES_MAX) {
+      hitNodeLimit('admin-target');
+      return failure(414, 'long-target', `A request target may have ${TARGET_BYTES_MAX} bytes.`);
+    }
+    if (!isOwnHost(request.headers.host, view.node, certificate)) {
+      const names = `an IP address, localhost${certificate === null ? '' : ', a name of its certificate'} or the node's name (${view.node})`;
       return failure(421, 'foreign-host', `This endpoint answers to ${names} only: use one of these in the URL.`);
     }
     const question = target.indexOf('?');
@@ -175,18 +170,32 @@ export async function openAdmin(
 
   const address = await listen(server, endpoint);
   server.on('error', (error) => log.error({ err: error }, 'the admin listener failed'));
-  log.info({ address: address.text }, 'admin endpoint open');
+  certificate?.watch(
+    {
+      changed: (pair) => {
+        useCertificate(front, pair);
+        log.info({ ends: new Date(certificate.notAfter).toISOString() }, 'the certificate of the admin endpoint was read again');
+      },
+      trouble: (message) => log.error({}, message),
+    },
+    control?.pollMs,
+  );
+  log.info({ address: address.text, tls: certificate !== null }, 'admin endpoint open');
   const close = () => {
+    certificate?.stop();
     hub?.close();
-    return closeServer(server);
+    return front.close();
   };
   return { address: () => address, close };
 }
 
 function listenIn(hub: EventHub, response: ServerResponse, query: URLSearchParams): Answer | null {
-  if (hub.full) return failure(503, 'too-many-listeners', 'As many clients as may listen to events do so already.');
+  if (hub.full) {
+    hitNodeLimit('admin-listeners');
+    return failure(503, 'too-many-listeners', 'As many clients as may listen to events do so already.');
+  }
   const filter = eventFilter(query);
-  if (typeof filter === 'string') return failure(400, 'bad-kinds', filter);
+  if (typeof filter === 'string') return failure(400, 'bad-filter', filter);
   hub.join(response, filter, SECURITY_FIELDS);
   return null;
 }
@@ -216,26 +225,4 @@ function discardBody(request: IncomingMessage): void {
     discarded += chunk.length;
     if (discarded > DISCARD_BYTES_MAX) request.destroy();
   });
-}
-
-/** Bytes that are no request, a head that is too large, or one that came too slowly: a last word, then the end. */
-function refuseBytes(error: NodeJS.ErrnoException, socket: Duplex): void {
-  const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const body = `${JSON.stringify({ error: STATUS_CODES[status], code: 'bad-request' })}\n`;
-  socket.on('error', () => undefined);
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-    () => socket.destroy(),
-  );
-}
-
-function closeServer(server: Server): Promise<void> {
-  const closed = Promise.withResolvers<void>();
-  server.close(() => closed.resolve());
-  server.closeAllConnections();
-  return closed.promise;
 }

@@ -3,6 +3,7 @@ import type { Application } from '../../config/document.ts';
 import { type History, latencyOf, type Rates } from '../observe/history.ts';
 import { ruleCountersByName } from '../observe/verdicts.ts';
 import type { ApplicationCounters, Counters, NodeView, RuleCounters, ServerState } from '../observe/view.ts';
+import type { Orders } from '../versions/orders.ts';
 import type { ApplicationStatus, ServerStatus, Status } from './schemas.ts';
 
 const LIVE_FLOWS = 50;
@@ -10,6 +11,7 @@ const DENIED_FLOWS = 25;
 const TOP_RULES = 5;
 const VIPS_SHOWN = 8;
 const PROBLEMS_SHOWN = 20;
+const VERSIONS_SHOWN = 8;
 const RATE_SECONDS = 10;
 const ERROR_SHARE_SECONDS = 60;
 const SERIES_STEP_SECONDS = 2;
@@ -17,7 +19,7 @@ const SERIES_STEP_SECONDS = 2;
 const FLOWS_TIMEOUT_MS = 1500;
 
 /** The answer of `/api/v1/status`. Flows that a worker does not hand over in time are left out and the reason is told. */
-export async function nodeStatus(view: NodeView, history: History, admin: Status['admin']): Promise<Status> {
+export async function nodeStatus(view: NodeView, history: History, admin: Status['admin'], orders: Orders | null): Promise<Status> {
   const flows = await readFlows(view);
   const now = Date.now();
   const counters = view.counters();
@@ -48,6 +50,7 @@ export async function nodeStatus(view: NodeView, history: History, admin: Status
     worker_restarts: counters.workerRestarts,
     journal: { ...counters.journal },
     limits: counters.limits.filter((limit) => limit.hits > 0),
+    node_limits: counters.nodeLimits.filter((limit) => limit.hits > 0),
     totals: {
       verdicts: sumVerdicts(counters.rules),
       flows_active: sum(counters.applications, (a) => a.flowsActive),
@@ -58,9 +61,25 @@ export async function nodeStatus(view: NodeView, history: History, admin: Status
       applicationStatus(a, documented.get(a.application), rules.get(a.application) ?? [], history),
     ),
     pools: poolStatus(view.servers(), balances, now),
+    ...changes(orders),
     admin,
     flows,
     history: { times: series.times, allowed: series.allowed, denied: series.denied, bytes_in: series.bytesIn, bytes_out: series.bytesOut },
+  };
+}
+
+/** What was changed last, and what holds beside the document. */
+function changes(orders: Orders | null): Pick<Status, 'versions' | 'quarantines'> {
+  if (orders === null) return { versions: [], quarantines: [] };
+  const confirmBy = orders.confirmBy();
+  const versions = orders.archive.versions().slice(0, VERSIONS_SHOWN);
+  return {
+    versions: versions.map(({ version, generation, time, cause, author, note, summary }, index) => {
+      return { version, generation, time, cause, author, note, summary: summary.text, confirm_by: index === 0 ? confirmBy : null };
+    }),
+    quarantines: orders
+      .overlay()
+      .quarantines.map(({ name, target, until, author, reason }) => ({ name, source: target.text, until: iso(until), author, reason })),
   };
 }
 

@@ -1,8 +1,11 @@
 /** A server for a flow: picked, counted in flight, dialled, blamed where it fails; and another one instead, as often as the pool allows. */
+import { announce } from '../arrival/announcement.ts';
+import { dialHttp2 } from '../h2/server-sessions.ts';
 import type { DialResult } from '../observe/view.ts';
 import { type Dial, dial } from '../wire/dial.ts';
 import type { Wire, WireOwner } from '../wire/wire.ts';
 import type { Flow } from '../worker/account.ts';
+import type { Arrival } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import type { ListenerPlace } from '../worker/session.ts';
 import type { Candidate, PoolBalancer, SourceWords } from './pool.ts';
@@ -12,6 +15,8 @@ export interface LeasePlace {
   readonly context: Context;
   readonly listener: ListenerPlace;
   readonly source: SourceWords;
+  /** What servers that want a PROXY header are told. */
+  readonly arrival: Arrival;
   /** The one of the policy in force, which may change while a server is held. */
   readonly pool: PoolBalancer;
 }
@@ -28,8 +33,8 @@ export interface Lessee {
 
 export class Lease {
   candidate: Candidate | null;
-  private readonly place: LeasePlace;
-  private readonly lessee: Lessee;
+  private place: LeasePlace;
+  private lessee: Lessee;
   /** Rows of the servers that this flow could not reach. */
   private tried: number[] | null;
   private dialling: Dial | null;
@@ -42,6 +47,12 @@ export class Lease {
     this.dialling = null;
   }
 
+  /** The connection goes on in the hands of another session, and the server that it may hold with it. */
+  handTo(place: LeasePlace, lessee: Lessee): void {
+    this.place = place;
+    this.lessee = lessee;
+  }
+
   /** hot: the next flow begins. Whatever was leased before has been released. */
   renew(): void {
     this.tried = null;
@@ -51,18 +62,48 @@ export class Lease {
   pick(): Candidate | null {
     const { context, source, pool } = this.place;
     const candidate = pool.pick(source, context.clock.epoch + context.clock.coarse, this.tried);
-    if (candidate === null) return null;
+    return candidate === null ? null : this.take(candidate);
+  }
+
+  /** The server of that label, whatever its state, for a flow that belongs there and nowhere else; null where the pool has it no longer. */
+  pickNamed(label: string): Candidate | null {
+    const candidate = this.place.pool.candidates.find((each) => each.label === label);
+    return candidate === undefined || this.tried !== null ? null : this.take(candidate);
+  }
+
+  /** hot */
+  private take(candidate: Candidate): Candidate {
+    const { context } = this.place;
     this.candidate = candidate;
     this.lessee.flow.server = candidate.label;
     context.serverFlows.add(context.worker, candidate.server.row, 1);
     return candidate;
   }
 
-  /** Connects to the server that was picked. The deadline is the lessee's to set, and to tell of by `timedOut`. */
-  dial(owner: WireOwner): void {
+  /**
+   * Connects to the server that was picked. The deadline is the lessee's to set, and to tell of by `timedOut`. `messages`: the wire is to carry
+   * HTTP/1.1, whatever the server speaks; otherwise it carries bytes as they are.
+   */
+  dial(owner: WireOwner, messages = false): void {
     // The retry budget is a share of first dials.
     if (this.tried === null) this.place.pool.counted(this.place.context.clock.coarse);
-    this.dialling = dial(this.candidate!.server.target, owner, (wire, result) => this.dialled(wire, result));
+    const { context, pool } = this.place;
+    const { target } = this.candidate!.server;
+    const first = this.announcement();
+    const done = (wire: Wire | null, result: DialResult) => this.dialled(wire, result);
+    this.dialling =
+      messages && pool.plan.protocol === 'h2'
+        ? dialHttp2(context, { target, first, idleMs: pool.plan.idleTimeoutMs }, owner, done)
+        : dial(target, owner, done, first);
+  }
+
+  /** The PROXY header for the server; null where its pool wants none. */
+  private announcement(): Buffer | null {
+    const { arrival, context, pool } = this.place;
+    const out = pool.plan.proxyProtocol;
+    if (out === null) return null;
+    const { flow } = this.lessee;
+    return announce(out, arrival, flow.live ? context.journal.receipt(flow.receipt) : null);
   }
 
   /** The dial has had its time. */

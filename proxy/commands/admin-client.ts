@@ -13,6 +13,8 @@ export const ADMIN_DEFAULT = 'http://127.0.0.1:9900';
 export interface AdminWords {
   readonly admin?: string;
   readonly tokenFile?: string;
+  /** PEM file of the authorities that the node's certificate is held against, instead of those that Node brings. */
+  readonly ca?: string;
   readonly json?: true;
 }
 
@@ -47,7 +49,13 @@ export class AdminClient {
     this.#token = tokenOf(words.tokenFile);
     this.#agent = new Agent({
       allowH2: false,
-      connect: { timeout: CONNECT_TIMEOUT_MS, ...(socketPath === null ? {} : { socketPath }) },
+      connect: {
+        timeout: CONNECT_TIMEOUT_MS,
+        ...(socketPath === null ? {} : { socketPath }),
+        // Said, because NODE_TLS_REJECT_UNAUTHORIZED would turn it off else, and a token must not go to whoever answers.
+        rejectUnauthorized: true,
+        ...authoritiesOf(words.ca, this.#base),
+      },
       headersTimeout: ANSWER_TIMEOUT_MS,
       bodyTimeout: ANSWER_TIMEOUT_MS,
     });
@@ -111,9 +119,7 @@ export class AdminClient {
     try {
       return await request(url, { dispatcher: this.#agent, method, headers, body: question.body ?? null, ...more });
     } catch (error) {
-      const reason = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error);
-      const message = `no answer from ${this.where} (${reason}): is the node running, and is that its process.admin.listen? Say where with --admin`;
-      throw new CommandError(message, EXIT.wrong, { cause: error });
+      throw new CommandError(whyNoAnswer(error, this.where), EXIT.wrong, { cause: error });
     }
   }
 }
@@ -138,10 +144,57 @@ function refused(status: number, { error, code, problems }: Refusal, withToken: 
   return new CommandError(lines.length > 0 ? lines.join('\nbulkhead: ') : `${said}${hint}`, EXIT.no);
 }
 
+/** What stands between this command and the node, and what to do about it. */
+function whyNoAnswer(error: unknown, where: string): string {
+  const code = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error);
+  const host = URL.parse(where)?.hostname ?? where;
+  switch (code) {
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+    case 'UNABLE_TO_GET_ISSUER_CERT':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+      return `nobody whom this machine trusts has signed the certificate of ${where} (${code}): give the certificate of its authority with --ca, or in BULKHEAD_CA`;
+    case 'CERT_HAS_EXPIRED':
+    case 'CERT_NOT_YET_VALID':
+      return `the certificate of ${where} does not hold today (${code}): put a good one in the place of process.admin.tls.certificate; the node reads it without a restart`;
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return `the certificate of ${where} is made out to other names than ${host} (${namesOf(error)}): write one of them in --admin`;
+    case 'ERR_SSL_WRONG_VERSION_NUMBER':
+    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
+    case 'EPROTO':
+      return `${where} does not speak TLS (${code}): write http:// in --admin, if that is what the node was told to speak`;
+    case 'ECONNRESET':
+    case 'UND_ERR_SOCKET':
+      return `${where} has ended the connection without an answer (${code})${where.startsWith('http:') ? ': where its file has process.admin.tls, write https:// in --admin' : ''}`;
+    default:
+      return `no answer from ${where} (${code}): is the node running, and is that its process.admin.listen? Say where with --admin`;
+  }
+}
+
+function namesOf(error: unknown): string {
+  return (error as { cert?: { subjectaltname?: string } }).cert?.subjectaltname ?? 'to none';
+}
+
+function authoritiesOf(words: string | undefined, base: URL): { ca?: string } {
+  const file = words ?? (base.protocol === 'https:' ? process.env.BULKHEAD_CA : undefined);
+  if (file === undefined || file === '') return {};
+  if (base.protocol !== 'https:') throw new CommandError('--ca goes with an https address: write --admin https://…');
+  try {
+    const ca = readFileSync(file, 'utf8');
+    if (ca.includes('-----BEGIN CERTIFICATE-----')) return { ca };
+  } catch (error) {
+    throw new CommandError(`--ca ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`, EXIT.wrong, { cause: error });
+  }
+  throw new CommandError(`--ca ${file} holds no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----`);
+}
+
 function baseOf(text: string, said: string): URL {
   const base = URL.parse(text.endsWith('/') ? text : `${text}/`);
   if (base === null || (base.protocol !== 'http:' && base.protocol !== 'https:'))
-    throw new CommandError(`--admin ${JSON.stringify(said)} is not an http address: write ${ADMIN_DEFAULT} or unix:/run/bulkhead.sock`);
+    throw new CommandError(
+      `--admin ${JSON.stringify(said)} is not an http address: write ${ADMIN_DEFAULT}, https://HOST:PORT or unix:/run/bulkhead.sock`,
+    );
   return base;
 }
 

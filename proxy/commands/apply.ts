@@ -86,11 +86,11 @@ async function confirm(client: AdminClient, words: ApplyWords): Promise<number> 
 
 /** What an apply, a rollback or an order beside the document has done. */
 export function describeApplied(applied: Applied): string[] {
-  const { version, generation, revoked, kept, milliseconds, summary, recorded, confirm_by, warnings } = applied;
+  const { version, generation, revoked, draining, kept, milliseconds, summary, recorded, confirm_by, warnings } = applied;
   return [
     `in force: version ${version}, generation ${generation}, after ${milliseconds} ms`,
-    `  changes     ${printable(summary.text)}`,
-    `  flows       ${revoked} ended, ${kept} left alone`,
+    `  document    ${summary.text === 'no change' ? 'as it was' : printable(summary.text)}`,
+    `  flows       ${revoked} ended, ${draining > 0 ? `${draining} coming to their end, ` : ''}${kept} left alone`,
     ...(confirm_by === null ? [] : [`  unconfirmed taken back at ${confirm_by}, unless bulkhead apply --confirm-now is said before`]),
     ...(recorded ? [] : ['  not kept    the version could not be written to disk; a restart will not know it']),
     ...warnings.slice(0, GROUPS_SHOWN).map((warning) => `  warning     ${warning.at ?? ''} ${warning.message}`),
@@ -102,7 +102,7 @@ function describeDryRun({ generation, version, summary, effect, warnings }: DryR
   return [
     `nothing is changed; against version ${version}, generation ${generation}, this document would do:`,
     `  changes     ${printable(summary.text)}`,
-    `  live        ${live.cut} of ${live.flows} flows would end${live.undecided > 0 ? `; ${live.undecided} have not said yet what they speak` : ''}`,
+    `  live        ${live.cut} of ${live.flows} flows would end${live.draining > 0 ? `, ${live.draining} would come to their end by on-revoke` : ''}${live.undecided > 0 ? `; ${live.undecided} have not said yet what they speak` : ''}`,
     ...describeGroups(live.groups),
     `  last hour   ${recent.denied} of ${recent.flows} flows would have been denied${recent.since === null ? '' : ` (since ${recent.since})`}`,
     ...describeGroups(recent.groups),

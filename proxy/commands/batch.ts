@@ -5,7 +5,7 @@ import { StringDecoder } from 'node:string_decoder';
 import type { FlowQuestion } from '../../config/document.ts';
 import { parseQuestion } from '../../config/question.ts';
 
-/** A question has six short fields; a request target may take 8 KiB of it. */
+/** A question has some twenty short fields; a request target may take 8 KiB of it. */
 const LINE_CHARACTERS_MOST = 65_536;
 /** Answers are written in pieces of about this size: a write a line would be a system call a line. */
 const WRITE_CHARACTERS = 65_536;

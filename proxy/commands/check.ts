@@ -3,9 +3,11 @@ import type { Document, Problem } from '../../config/document.ts';
 import { formatProblem } from '../../config/problem.ts';
 import { compile } from '../../policy/compile.ts';
 import { coverage } from '../../policy/coverage.ts';
+import { witnessFields } from '../../policy/diff-text.ts';
 import { lint } from '../../policy/lint.ts';
 import { placeText } from '../../policy/place.ts';
 import { type Rehearsal, rehearse } from '../../policy/rehearse.ts';
+import { inspectTls } from '../tls/tls-files.ts';
 import { learn } from './circumstances.ts';
 import { EXIT, print, printJson } from './exit.ts';
 import { loadFile } from './loaded.ts';
@@ -38,7 +40,7 @@ async function examine(file: string): Promise<Findings> {
   const { document, warnings } = loaded;
   const { circumstances, warnings: unknown } = await learn(document);
   const image = compile(document, circumstances);
-  const problems = [...warnings, ...unknown.map(unknownProblem), ...lint(document, { now: Date.now() })];
+  const problems = [...warnings, ...unknown.map(unknownProblem), ...inspectTls(document), ...lint(document, { now: Date.now() })];
   return { document, problems, tests: rehearse(image, document.tests) };
 }
 
@@ -67,8 +69,9 @@ function summary({ document, problems, tests }: Findings): string {
 
 function asJson({ problems, tests }: Findings): object {
   return {
-    problems: problems.map(({ code, severity, path, place, message, suggestion }) => {
-      return { code, severity, path, at: placeText(place), message, suggestion };
+    problems: problems.map(({ code, severity, path, place, message, suggestion, witness }) => {
+      const shown = witness === undefined ? undefined : witnessFields(witness);
+      return { code, severity, path, at: placeText(place), message, suggestion, witness: shown };
     }),
     tests: tests.map(({ test, passed, explanation, message }) => {
       const { verdict, application, rule, tier, at } = explanation;

@@ -1,23 +1,23 @@
 /** `bulkhead diff`: what a change of the file means, as the flows whose verdict differs. */
 import { diffDocuments } from '../../policy/diff.ts';
 import { describeDifference, differenceAsJson } from '../../policy/diff-text.ts';
+import type { AdminWords } from './admin-client.ts';
 import { EXIT, print, printJson } from './exit.ts';
-import { loadGoodFile } from './loaded.ts';
+import { loadNamed } from './named-document.ts';
 
 /** A terminal is told again after so many milliseconds, not more often. */
 const PROGRESS_MS = 100;
 
-export interface DiffWords {
-  readonly json?: true;
+export interface DiffWords extends AdminWords {
   readonly rules?: true;
 }
 
-/** Returns the exit status: no where anything differs in meaning. */
-export function diff(oldFile: string, newFile: string, words: DiffWords): number {
+/** Resolves to the exit status: no where anything differs in meaning. Each of the two is a file, `in-force` or `version:3`. */
+export async function diff(oldFile: string, newFile: string, words: DiffWords): Promise<number> {
   const progress = progressOn(process.stderr);
   progress.say(`reading ${oldFile} and ${newFile}`);
-  const [old, next] = [loadGoodFile(oldFile), loadGoodFile(newFile)];
-  const difference = diffDocuments(old, next, {
+  const [old, next] = await loadNamed([oldFile, newFile], words);
+  const difference = diffDocuments(old!, next!, {
     rules: words.rules === true,
     now: Date.now(),
     onProgress: (done, total) => progress.say(`comparing: ${done} of ${total} VIPs`),

@@ -4,39 +4,41 @@ import { parseQuestion } from '../../config/question.ts';
 import { compile } from '../../policy/compile.ts';
 import { type Explanation, explain } from '../../policy/explain.ts';
 import type { Image } from '../../policy/image.ts';
+import type { AdminWords } from './admin-client.ts';
 import { answerLines } from './batch.ts';
 import { learn } from './circumstances.ts';
 import { CommandError, EXIT, print, printJson } from './exit.ts';
-import { loadGoodFile } from './loaded.ts';
+import { isOfNode, loadNamed } from './named-document.ts';
 import { explainReceipt, looksLikeReceipt } from './receipt.ts';
 
-const FIELDS = ['from', 'to', 'protocol', 'method', 'host', 'path', 'at'] as const;
+const FIELDS = ['from', 'to', 'protocol', 'method', 'host', 'path', 'sni', 'ja4', 'user', 'database', 'schema', 'command', 'at'] as const;
+/** Words that may come several times, by the field that they make up. */
+const LISTS = { alpn: 'alpn', identity: 'identities', key: 'keys' } as const;
 
-export type ExplainWords = { readonly [Field in (typeof FIELDS)[number]]?: string } & {
-  readonly batch?: true;
-  readonly json?: true;
-  readonly admin: string;
-  readonly header?: readonly string[];
-};
+export type ExplainWords = { readonly [Field in (typeof FIELDS)[number]]?: string } & AdminWords & {
+    readonly batch?: true;
+    readonly header?: readonly string[];
+  } & { readonly [Word in keyof typeof LISTS]?: readonly string[] };
 
 /** Resolves to the exit status: the verdict, or for a batch whether every line could be answered. */
 export async function explainCommand(subject: string, words: ExplainWords): Promise<number> {
   const said: string[] = FIELDS.filter((field) => words[field] !== undefined);
-  if (words.header !== undefined) said.push('header');
+  for (const word of ['header', 'alpn', 'identity', 'key'] as const) if (words[word] !== undefined) said.push(word);
   if (words.batch) {
     if (said.length > 0) throw new CommandError(`--batch reads its flows from standard input: leave out ${said.map(dashed).join(' and ')}`);
-    return explainBatch(await imageOf(subject));
+    return explainBatch(await imageOf(subject, words));
   }
   if (said.length > 0) return explainFlow(subject, words);
-  if (existsSync(subject)) throw new CommandError(`say which flow: --from and --to, or --batch; see bulkhead explain --help`);
+  if (isOfNode(subject) || existsSync(subject))
+    throw new CommandError(`say which flow: --from and --to, or --batch; see bulkhead explain --help`);
   if (!looksLikeReceipt(subject))
     throw new CommandError(`${JSON.stringify(subject)} is neither a file nor a receipt; see bulkhead explain --help`);
-  return explainReceipt(subject, words.admin, words.json === true);
+  return explainReceipt(subject, words);
 }
 
-/** The policy of a file as it is now. */
-async function imageOf(file: string): Promise<Image> {
-  const document = loadGoodFile(file);
+/** The policy of a file, or of a node, as it is now. */
+async function imageOf(name: string, words: AdminWords): Promise<Image> {
+  const document = (await loadNamed([name], words))[0]!;
   const { circumstances, warnings } = await learn(document);
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   return compile(document, circumstances);
@@ -47,9 +49,17 @@ async function explainFlow(file: string, words: ExplainWords): Promise<number> {
   if (words.to === undefined) throw new CommandError('--to is missing: the VIP, such as --to 127.0.0.1:8080');
   const fields = Object.fromEntries(FIELDS.flatMap((field) => (words[field] === undefined ? [] : [[field, words[field]]])));
   const headers = (words.header ?? []).map(headerOf);
-  const reading = parseQuestion(headers.length === 0 ? fields : { ...fields, headers: Object.fromEntries(headers) });
+  const lists = Object.entries(LISTS).flatMap(([word, field]) => {
+    const list = words[word as keyof typeof LISTS];
+    return list === undefined ? [] : [[field, list]];
+  });
+  const reading = parseQuestion({
+    ...fields,
+    ...Object.fromEntries(lists),
+    ...(headers.length === 0 ? {} : { headers: Object.fromEntries(headers) }),
+  });
   if (!reading.ok) throw new CommandError(reading.message);
-  const explanation = explain(await imageOf(file), reading.question);
+  const explanation = explain(await imageOf(file, words), reading.question);
   if (words.json) printJson(explanation);
   else print(...describe(explanation, fields));
   return explanation.verdict === 'allow' ? EXIT.yes : EXIT.no;
@@ -75,7 +85,8 @@ function describe(explanation: Explanation, fields: Readonly<Record<string, stri
   const { verdict, application, rule, tier, at, reason, considered, nearest } = explanation;
   // Nobody wrote the cluster lane's rule; that it did not decide tells a reader nothing.
   const before = considered.filter((other) => other.tier !== 'cluster');
-  const request = [fields.protocol, fields.method, fields.host, fields.path].filter((fact) => fact !== undefined).join(' ');
+  const { protocol, method, host, path, sni, user, database, schema, command } = fields;
+  const request = [protocol, method, host, path, sni, user, database, schema, command].filter((fact) => fact !== undefined).join(' ');
   return [
     `${verdict}: ${fields.from} to ${fields.to}${request === '' ? '' : ` (${request})`}`,
     `  application  ${application ?? 'none'}`,

@@ -5,13 +5,12 @@ import { toKubernetes } from '../../policy/export-kubernetes.ts';
 import { toNftables } from '../../policy/export-nftables.ts';
 import { CommandError, EXIT } from './exit.ts';
 import { loadGoodFile } from './loaded.ts';
-
-const TARGETS = ['nftables', 'kubernetes'] as const;
+import { EXPORT_TARGETS } from './values.ts';
 
 /** Returns the exit status. The export goes to standard output, what it leaves out to standard error as well. */
 export function exportFile(file: string, words: { readonly to?: string }): number {
-  const target = TARGETS.find((name) => name === words.to);
-  if (target === undefined) throw new CommandError(`--to takes ${TARGETS.join(' or ')}, such as --to nftables`);
+  const target = EXPORT_TARGETS.find((name) => name === words.to);
+  if (target === undefined) throw new CommandError(`--to takes ${EXPORT_TARGETS.join(' or ')}, such as --to nftables`);
   const policy = exportable(loadGoodFile(file), { now: Date.now() });
   let left = policy.left;
   if (target === 'nftables') process.stdout.write(toNftables(policy));

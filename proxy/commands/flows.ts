@@ -1,17 +1,15 @@
 /** `bulkhead flows`: what a node carries, what it carried, and with `--follow` what ends as it ends. */
+import { type FilterWords, readFilter } from '../observe/flow-filter.ts';
 import type { FlowRecord } from '../observe/view.ts';
 import type { ControlEvent } from '../versions/orders.ts';
 import { type AdminClient, type AdminWords, withAdmin } from './admin-client.ts';
 import { CommandError, EXIT, print, printJson } from './exit.ts';
 import { bytesText, printable, table } from './table.ts';
 
-export interface FlowsWords extends AdminWords {
+export interface FlowsWords extends AdminWords, FilterWords {
   readonly follow?: true;
   readonly denied?: true;
   readonly ended?: true;
-  readonly application?: string;
-  readonly source?: string;
-  readonly rule?: string;
   readonly limit: string;
 }
 
@@ -31,25 +29,64 @@ const TITLES = [
   'receipt',
 ];
 
-export function flows(words: FlowsWords): Promise<number> {
-  if (!/^[1-9][0-9]{0,3}$/.test(words.limit) || Number(words.limit) > 1000)
-    throw new CommandError(`--limit ${JSON.stringify(words.limit)} is not a number from 1 to 1000`);
-  return withAdmin(words, (client) => (words.follow ? follow(client, words) : list(client, words)));
+const LIMIT_MOST = 100_000;
+/** As many as the node answers at once. */
+const PAGE_MOST = 1_000;
+
+interface Page {
+  readonly live: boolean;
+  readonly flows: readonly FlowRecord[];
+  readonly next: string | null;
 }
 
-async function list(client: AdminClient, words: FlowsWords): Promise<number> {
-  const { application, source, rule, limit } = words;
-  const live = !words.denied && !words.ended;
-  const query = { application, source, rule, limit, live: live ? '1' : '0', denied: words.denied ? '1' : '0' };
-  const answer = await client.get<{ live: boolean; flows: FlowRecord[] }>('/api/v1/flows', query);
-  if (words.json) printJson(answer);
-  else if (answer.flows.length === 0)
+export function flows(words: FlowsWords): Promise<number> {
+  if (!/^[1-9][0-9]{0,5}$/.test(words.limit) || Number(words.limit) > LIMIT_MOST)
+    throw new CommandError(`--limit ${JSON.stringify(words.limit)} is not a number from 1 to ${LIMIT_MOST}`);
+  const filter = readFilter(words, Date.now());
+  if (typeof filter === 'string') throw new CommandError(`--${filter.replace(/\.$/, '')}`);
+  if (words.denied && words.verdict !== undefined && words.verdict !== 'deny')
+    throw new CommandError('--denied asks for the verdict deny: leave out one of --denied and --verdict');
+  if (words.follow) {
+    const never = (['ended', 'verdict', 'since', 'until'] as const).find((word) => words[word] !== undefined);
+    if (never !== undefined) throw new CommandError(`--follow tells what happens from now on: leave out --${never}`);
+    return withAdmin(words, (client) => follow(client, words));
+  }
+  // What is live has no verdict to ask for but one, and its past is in the journal: such questions are about the journal.
+  const ended = words.denied ?? words.ended ?? (words.verdict ?? words.since ?? words.until) !== undefined;
+  // Moments are settled here, so that `15m` means the same for every page.
+  const moment = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
+  const query = {
+    application: words.application,
+    source: words.source,
+    rule: words.rule,
+    verdict: words.denied ? 'deny' : words.verdict,
+    since: moment(filter.since),
+    until: moment(filter.until),
+    live: ended ? '0' : '1',
+  };
+  return withAdmin(words, (client) => list(client, query, words));
+}
+
+async function list(client: AdminClient, query: Readonly<Record<string, string | undefined>>, words: FlowsWords): Promise<number> {
+  const wanted = Number(words.limit);
+  const found: FlowRecord[] = [];
+  let page: Page;
+  let cursor: string | undefined;
+  do {
+    const limit = String(Math.min(PAGE_MOST, wanted - found.length));
+    page = await client.get<Page>('/api/v1/flows', { ...query, limit, cursor });
+    found.push(...page.flows);
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined && found.length < wanted);
+  if (words.json) printJson({ live: page.live, flows: found, next: page.next });
+  else if (found.length === 0)
     print(
-      live
+      page.live
         ? 'no such flow is live; --ended shows those that were, --denied those that were not let through'
         : 'the journal holds no such flow',
     );
-  else print(...table(TITLES, answer.flows.map(cells)));
+  else print(...table(TITLES, found.map(cells)));
+  if (!words.json && page.next !== null) process.stderr.write(`there may be older ones; --limit shows more than ${wanted}\n`);
   return EXIT.yes;
 }
 
@@ -90,7 +127,10 @@ function cells(flow: FlowRecord): string[] {
   ];
 }
 
-function describeEvent({ time, kind, author, version, generation, revoked, kept, detail }: ControlEvent): string {
-  const what = generation === null ? '' : `: version ${version}, generation ${generation}, ${revoked} flows ended, ${kept} left alone`;
+function describeEvent({ time, kind, author, version, generation, revoked, draining, kept, detail }: ControlEvent): string {
+  const what =
+    generation === null
+      ? ''
+      : `: version ${version}, generation ${generation}, ${revoked} flows ended, ${draining > 0 ? `${draining} coming to their end, ` : ''}${kept} left alone`;
   return printable(`${time.slice(0, 23).replace('T', ' ')}  ${kind} by ${author}${what}  ${detail}`);
 }

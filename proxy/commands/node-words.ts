@@ -3,19 +3,33 @@ import type { Command } from 'commander';
 
 const ADMIN_HELP = `
 The node is found at --admin, at BULKHEAD_ADMIN, or at http://127.0.0.1:9900; unix:/run/bulkhead.sock names a unix socket.
+Over https its certificate is always verified: against --ca, BULKHEAD_CA, or the authorities that Node brings.
 What changes something takes a token (--token-file, or BULKHEAD_TOKEN), but over a unix socket.`;
 const EXIT_HELP = '\nExit status: 0 done, 1 the node refuses or says no, 2 wrong usage, or no node answers.';
 
+/** The options that say which node is asked, and how it is believed. */
+export function describeReach(command: Command): Command {
+  return command
+    .optionsGroup('Reaching the node:')
+    .option('--admin <url>', 'its admin endpoint: http://127.0.0.1:9900, https://HOST:PORT or unix:PATH')
+    .option('--ca <file>', 'over https: the authorities in PEM that may have signed its certificate')
+    .option('--token-file <file>', 'a file that holds the token')
+    .optionsGroup('');
+}
+
 /** Adds them to the program; `end` takes the exit status of the one that runs. */
 export function describeNodeCommands(program: Command, end: (status: number) => void): void {
-  const asking = (name: string, about: string, examples: readonly string[], more = ''): Command =>
-    program
+  const asked: Command[] = [];
+  const asking = (name: string, about: string, examples: readonly string[], more = ''): Command => {
+    const lines = examples.map((example) => `  ${example}`).join('\n');
+    const command = program
       .command(name)
+      .helpGroup('A running node:')
       .description(about)
-      .option('--admin <url>', 'the admin endpoint of the node: http://127.0.0.1:9900, or unix:PATH')
-      .option('--token-file <file>', 'a file that holds the token')
-      .option('--json', 'print JSON')
-      .addHelpText('after', `\nExamples:\n${examples.map((example) => `  ${example}`).join('\n')}\n${more}${ADMIN_HELP}${EXIT_HELP}`);
+      .addHelpText('after', `\nExamples:\n${lines}\n${more}${ADMIN_HELP}${EXIT_HELP}`);
+    asked.push(command);
+    return command;
+  };
 
   asking(
     'apply',
@@ -26,7 +40,7 @@ export function describeNodeCommands(program: Command, end: (status: number) => 
       'bulkhead apply bulkhead.yaml --confirm 60s   # then, when all is well: bulkhead apply --confirm-now',
       'bulkhead apply bulkhead.yaml --guard',
     ],
-    '\nFlows that the file no longer allows end at once; all others are left alone. Quarantines and server states stay as they are.\n',
+    '\nFlows that the file no longer allows end at once, or as the on-revoke of their rule says; all others are left alone. Quarantines and server states stay as they are.\n',
   )
     .argument('[file]', 'the YAML file, or a folder of *.yaml')
     .option('--dry-run', 'change nothing; say which live flows would end, and which of the last hour would have been denied')
@@ -52,18 +66,27 @@ export function describeNodeCommands(program: Command, end: (status: number) => 
     .option('--limit <count>', 'how many at most', '20')
     .action(async (version, words) => end(await (await import('./versions.ts')).versions(version, words)));
 
-  asking('flows', 'show live flows, ended ones or denials', [
-    'bulkhead flows --application shop',
-    'bulkhead flows --denied --source 198.51.100.7',
-    'bulkhead flows --follow --denied --json | jq .receipt',
-  ])
+  asking(
+    'flows',
+    'show live flows, ended ones or denials',
+    [
+      'bulkhead flows --application shop',
+      'bulkhead flows --denied --source 198.51.100.0/24 --since 15m',
+      'bulkhead flows --rule customers --since 2026-12-31T18:00:00Z --until 2026-12-31T18:05:00Z --limit 1000',
+      'bulkhead flows --follow --denied --json | jq .receipt',
+    ],
+    '\nWithout --ended or --denied it shows live flows; --verdict, --since and --until ask the journal, as --ended does. Newest first.\n',
+  )
     .option('--follow', 'print flows as they end, and changes of policy, until Ctrl-C')
     .option('--denied', 'only denials')
-    .option('--ended', 'the newest that ended')
+    .option('--ended', 'flows that ended, from the journal')
+    .option('--verdict <verdict>', 'only with this verdict: allow, deny, would_deny, none (the bytes were no request)')
     .option('--application <name>', 'only of this application')
-    .option('--source <address>', 'only from this address')
+    .option('--source <address>', 'only from this address or prefix')
     .option('--rule <name>', 'only decided by this rule')
-    .option('--limit <count>', 'how many at most', '50')
+    .option('--since <moment>', 'only those that began then or later: 2026-12-31T18:00:00Z, or how long ago, such as 15m')
+    .option('--until <moment>', 'only those that began before')
+    .option('--limit <count>', 'how many at most, up to 100000', '50')
     .action(async (words) => end(await (await import('./flows.ts')).flows(words)));
 
   asking(
@@ -116,6 +139,11 @@ export function describeNodeCommands(program: Command, end: (status: number) => 
     .argument('[server]', 'POOL/ADDRESS')
     .action(async (state, name, words) => end(await (await import('./server.ts')).server(state, name, words)));
 
+  // Last, so that the help of a command begins with what is its own.
+  for (const command of asked) describeReach(command.option('--json', 'print JSON'));
+
+  // Of these, and of help, which is made by itself.
+  program.commandsGroup('Setting up:');
   program
     .command('token')
     .argument('<name>', 'whose it is: audit and versions tell this name')

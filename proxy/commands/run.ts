@@ -6,6 +6,7 @@ import { requireReadable } from './loaded.ts';
 export interface RunWords {
   readonly drain: string;
   readonly workers?: string;
+  readonly takeover?: true;
 }
 
 const COUNT = /^[1-9][0-9]{0,2}$/;
@@ -14,7 +15,13 @@ const WORKERS_MOST = 256;
 
 /** Resolves when the node has drained. A node that cannot start ends the command with the reason. */
 export async function run(file: string, words: RunWords): Promise<number> {
-  const options = { file, drainMs: readDrain(words.drain), workers: readWorkers(words.workers) };
+  const options = {
+    file,
+    drainMs: readDrain(words.drain),
+    workers: readWorkers(words.workers),
+    takeover: words.takeover ?? false,
+    successor: successorOf(process.argv),
+  };
   requireReadable(file);
   const { runNode } = await import('../node/run.ts');
   return runUntilStopped(() => runNode(options));
@@ -33,6 +40,11 @@ export async function runUntilStopped(start: () => Promise<number>): Promise<num
     if (!(error instanceof Error) || !('code' in error)) throw error;
     throw new CommandError(error.message.replaceAll('\n', '\nbulkhead: '), EXIT.no, { cause: error });
   }
+}
+
+/** The same command once more, which takes over from this one. */
+function successorOf(words: readonly string[]): string[] {
+  return [...process.execArgv, ...words.slice(1).filter((word) => word !== '--takeover'), '--takeover'];
 }
 
 function readDrain(text: string): number {

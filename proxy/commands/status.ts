@@ -20,6 +20,7 @@ export function status(words: AdminWords): Promise<number> {
 
 function describe(seen: Status, overlay: Overlay): string[] {
   const { totals, journal, last_refusal: refusal } = seen;
+  const revoked = seen.applications.reduce((sum, { flows_revoked }) => sum + flows_revoked, 0);
   return [
     `${seen.node}: ${seen.ready ? 'ready' : `not ready: ${seen.reason}`}, bulkhead ${seen.version}, process ${seen.pid}, up ${secondsText(seen.uptime_seconds)}`,
     `policy     generation ${seen.generation} since ${seen.applied_at}; ${seen.applies.applied} applied, ${seen.applies.refused} refused`,
@@ -28,14 +29,30 @@ function describe(seen: Status, overlay: Overlay): string[] {
     ...overlay.quarantines.map(
       ({ name, target, until, reason }) => `quarantine ${name}: ${target.text} until ${new Date(until).toISOString()}: ${reason}`,
     ),
-    `flows      ${totals.flows_active} live over ${totals.connections_active} connections; ${numberText(totals.verdicts.allow)} allowed, ${numberText(totals.verdicts.deny)} denied`,
-    `workers    ${seen.workers.map(({ id, generation, connections }) => `${id}: generation ${generation}, ${connections} connections`).join('; ')}; ${seen.worker_restarts} restarts`,
+    `flows      ${totals.flows_active} live over ${counted(totals.connections_active, 'connection')}; ${numberText(totals.verdicts.allow)} allowed, ${numberText(totals.verdicts.deny)} denied, ${numberText(revoked)} revoked while live`,
+    `workers    ${seen.workers.map(({ id, generation, connections }) => `${id}: generation ${generation}, ${counted(connections, 'connection')}`).join('; ')}; ${counted(seen.worker_restarts, 'restart')}`,
     `journal    ${numberText(journal.written)} records, ${bytesText(journal.bytes)}, ${journal.dropped} dropped`,
+    ...(seen.admin.certificate_ends === null ? [] : [`admin      its certificate ends at ${seen.admin.certificate_ends}`]),
+    ...limits(seen),
     '',
     ...applications(seen),
     '',
     ...servers(seen, overlay),
   ];
+}
+
+/** Only what was hit: where all is well, nothing stands here. */
+function limits({ limits: ofApplications, node_limits: ofNode }: Status): string[] {
+  const hits = [
+    ...ofApplications.map(({ application, limit, hits }) => [`${application}: ${limit}`, hits] as const),
+    ...ofNode.map(({ limit, hits }) => [limit, hits] as const),
+  ];
+  if (hits.length === 0) return [];
+  return [`limits     hit since the start: ${hits.map(([name, count]) => `${name} ${numberText(count)}×`).join('; ')}`];
+}
+
+function counted(count: number, what: string): string {
+  return `${numberText(count)} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function applications({ applications: list }: Status): string[] {

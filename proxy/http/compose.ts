@@ -18,10 +18,12 @@ export class Forwarding {
   host: Buffer = EMPTY;
   private fields: Buffer = EMPTY;
   private readonly source: string;
+  private readonly scheme: 'http' | 'https';
 
-  /** `source`: address without port; brackets around IPv6 are put where the field wants them. */
-  constructor(source: string) {
+  /** `source`: address without port; brackets around IPv6 are put where the field wants them. `scheme`: what the client speaks to us. */
+  constructor(source: string, scheme: 'http' | 'https' = 'http') {
     this.source = source;
+    this.scheme = scheme;
   }
 
   /** hot: fields and the empty line for a request to bytes[start, end). */
@@ -34,14 +36,14 @@ export class Forwarding {
     }
     this.host = Buffer.from(bytes.subarray(start, end));
     const name = this.host.toString('latin1');
-    const { source } = this;
+    const { source, scheme } = this;
     const forElement = source.includes(':') ? `"[${source}]"` : source === '' ? 'unknown' : source;
     const hostElement = /^[A-Za-z0-9._~!#$%&'*+^`|-]+$/.test(name) ? name : `"${name}"`;
     const lines = [
       `X-Forwarded-For: ${source === '' ? 'unknown' : source}`,
-      'X-Forwarded-Proto: http',
+      `X-Forwarded-Proto: ${scheme}`,
       `X-Forwarded-Host: ${name}`,
-      `Forwarded: for=${forElement};host=${hostElement};proto=http`,
+      `Forwarded: for=${forElement};host=${hostElement};proto=${scheme}`,
     ];
     this.fields = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
     return this.fields;

@@ -3,11 +3,7 @@
  * exchange carry out what is allowed. Requests that come early wait their turn; answers go out in order.
  */
 import type { DenyWith } from '../../config/document.ts';
-import { HTTP, WEBSOCKET } from '../../config/protocols.ts';
-import { ALLOW, DENY, type Decision, decide, kindOf, ruleOf } from '../../policy/decide.ts';
-import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
-import { pathFacts } from '../../policy/readings.ts';
-import { type HeaderLookup, normaliseHost, type RequestFacts } from '../../policy/request.ts';
+import { DENY, kindOf, ruleOf } from '../../policy/decide.ts';
 import type { PoolBalancer, SourceWords } from '../balance/pool.ts';
 import type { PlannedApplication } from '../node/plan.ts';
 import type { FlowRecord } from '../observe/view.ts';
@@ -17,19 +13,24 @@ import type { Chunk } from '../wire/chunks.ts';
 import { Held } from '../wire/held.ts';
 import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
-import { closeFlow, describeFlow, Flow, openFlow, Party } from '../worker/account.ts';
+import { describeFlow, Party } from '../worker/account.ts';
 import type { Arrival } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
-import { countShadows, logDecided } from '../worker/decided.ts';
-import type { PolicyInForce } from '../worker/policy-in-force.ts';
+import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
+import { type Draining, drainingOf } from '../worker/revocation.ts';
 import type { ListenerPlace, Session } from '../worker/session.ts';
+import type { Tenure } from '../worker/tenure.ts';
+import { Admission, type AdmittingPlace } from './admission.ts';
+import { Bearer } from './bearer.ts';
 import { LF } from './bytes.ts';
 import { Forwarding } from './compose.ts';
 import { Exchange } from './exchange.ts';
-import type { ExchangeHost } from './exchange-host.ts';
-import { type ReplyError, reply } from './reply.ts';
-import { type RequestFault, RequestHead, STATUS_OF_FAULT } from './request-head.ts';
-import { sentFieldLines, withoutDots } from './sent-fields.ts';
+import { Judgement } from './judgement.ts';
+import { Leftover, LINGER_MS } from './leftover.ts';
+import { beginsHttp2, type StartHttp2 } from './preface.ts';
+import { answerUnread, type RefusingPlace, refuseFault } from './refusal.ts';
+import { type RequestFault, RequestHead } from './request-head.ts';
+import { withoutDots } from './sent-fields.ts';
 
 /** Waiting for a head; carrying an exchange; answered and closing; over. */
 const WAITING = 0;
@@ -37,17 +38,10 @@ const BUSY = 1;
 const LINGERING = 2;
 const OVER = 3;
 
-/**
- * After a last answer has gone out, what the client still sends is read and thrown away for this long and this much, since closing at once would reset
- * the connection and could take the answer back (RFC 9112 §9.6).
- */
-const LINGER_MS = 2_000;
-const LINGER_BYTES_MAX = 256 * 1024;
-
 /** Scanning is done within one callback, so one of these serves the whole thread. */
 const requestHead = new RequestHead();
 
-export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, HeaderLookup {
+export class HttpConnection implements WireOwner, Session, AdmittingPlace, RefusingPlace {
   deadline = Number.POSITIVE_INFINITY;
   wheelSlot = -1;
   wheelNext: Timed | null = null;
@@ -59,123 +53,86 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
   readonly listener: ListenerPlace;
   readonly client: Wire;
   readonly source: SourceWords;
+  readonly arrival: Arrival;
   readonly party: Party;
   readonly forwarding: Forwarding;
   private readonly exchange: Exchange;
   private readonly capsColumn: number;
-  private readonly hasAddress: boolean;
   private readonly defaultHost: Buffer;
-  private atom: number;
-  /** The policy that this connection was last decided by, and its application there: a swap reaches connections one after the other. */
-  private decided: PolicyInForce;
-  application: PlannedApplication;
+  readonly judgement: Judgement;
   pool: PoolBalancer;
-  /** The verdict of `decided` as far as it depends on the connection alone. */
-  private verdict: Decision = 0;
+  readonly bearer: Bearer;
+  private readonly admission: Admission;
   private state: number = WAITING;
   /** Bytes of the client that wait: part of a head, or requests that came early. */
   private readonly held = new Held();
-  private lingered = 0;
+  private readonly leftover = new Leftover();
   private headBegun = false;
   /** How the connection ends, once a rule that says so has denied a request. */
-  private denyWith: DenyWith | null = null;
+  denyWith: DenyWith | null = null;
   private turning = false;
+  /** Takes the connection over where it begins as one of HTTP/2; null once it has begun otherwise. */
+  private startHttp2: StartHttp2 | null;
 
-  constructor(context: Context, arrival: Arrival) {
+  constructor(context: Context, arrival: Arrival, startHttp2: StartHttp2 | null = null) {
     const { listener, application, early } = arrival;
+    this.startHttp2 = startHttp2;
     this.context = context;
     this.listener = listener;
     this.source = arrival.source;
-    this.party = new Party(listener, arrival.sourceText);
-    this.forwarding = new Forwarding(arrival.address);
+    this.arrival = early === null ? arrival : { ...arrival, early: null };
+    this.party = new Party(listener, arrival.sourceText, arrival.tls);
+    this.forwarding = new Forwarding(arrival.address, arrival.tls?.terminated === true ? 'https' : 'http');
     this.capsColumn = application.column;
-    this.hasAddress = arrival.hasAddress;
     this.defaultHost = Buffer.from(listener.text.startsWith('unix:') ? 'localhost' : listener.text, 'latin1');
     this.client = new Wire(arrival.handle, this);
     this.exchange = new Exchange(this);
-    this.atom = NO_ADDRESS_ATOM;
-    this.application = application;
-    this.decided = context.policy;
+    this.judgement = new Judgement(context, arrival, this.exchange.request);
+    this.bearer = new Bearer(context);
+    this.admission = new Admission(this, this.exchange, this.judgement);
     this.pool = context.policy.poolOf(listener.application);
     context.sessions.add(this);
-    this.judge();
     this.expireIn(application.timeouts.requestHead);
     this.client.resume();
     if (early !== null) this.wireData(this.client, early, early.length);
   }
 
-  // --- the verdict ---------------------------------------------------------------------------------------------------------------
+  get application(): PlannedApplication {
+    return this.judgement.application;
+  }
 
-  /** Decides as far as the connection alone allows. */
+  /** Decides again as far as the connection alone allows. */
   private judge(): void {
-    const { policy } = this.context;
-    const { image } = policy;
-    const { source } = this;
-    this.decided = policy;
-    this.application = policy.application(this.listener.application);
-    this.pool = policy.poolOf(this.listener.application);
-    if (this.hasAddress) this.atom = atomOf(image, source[0], source[1], source[2], source[3]);
-    this.verdict = decide(image, this.listener.vip, this.atom, HTTP, null);
+    this.judgement.renew();
+    this.pool = this.context.policy.sameAs(this.pool, this.listener.application);
   }
 
-  /** hot: the verdict on the request that was just prepared. Text is made of it only where a rule asks. */
-  private decideRequest(upgrading: boolean): Decision {
-    const kind = kindOf(this.verdict);
-    if (!upgrading && (kind === ALLOW || kind === DENY)) return this.verdict;
-    const protocols = upgrading ? HTTP | WEBSOCKET : HTTP;
-    const { image } = this.context.policy;
-    if (upgrading) {
-      const early = decide(image, this.listener.vip, this.atom, protocols, null);
-      if (kindOf(early) === ALLOW || kindOf(early) === DENY) return early;
-    }
-    return decide(image, this.listener.vip, this.atom, protocols, this.facts());
-  }
-
-  /**
-   * The facts of the request under way, from what is kept of it: what the server gets is what is judged, also where the host is that of an
-   * absolute target, or ours for a client that named none.
-   */
-  private facts(): RequestFacts {
-    const { request } = this.exchange;
-    const { bytes } = request;
-    return {
-      method: bytes.toString('latin1', 0, request.methodEnd),
-      host: normaliseHost(request.hostName.toString('latin1')),
-      ...pathFacts(bytes.toString('latin1', request.pathStart, request.pathEnd)),
-      headers: this,
-    };
-  }
-
-  /** A field of the request under way, for rules that ask for one. */
-  fieldLines(name: string): readonly string[] {
-    return sentFieldLines(this.exchange.request.bytes, this.exchange.request.pathEnd, name);
-  }
-
-  redecide(): boolean {
-    if (this.state === OVER) return false;
+  redecide(): Redecided {
+    if (this.state === OVER) return KEPT;
     const gone = this.listener.vip < 0;
     if (!gone) this.judge();
-    if (this.state === LINGERING) return false;
-    const { image } = this.context.policy;
-    if (!gone && this.application.observes) return false;
-    let decision = this.verdict;
-    if (!gone && this.exchange.active) {
-      decision = decide(image, this.listener.vip, this.atom, this.exchange.flow.protocols, this.facts());
-    }
-    if (!gone && kindOf(decision) !== DENY) return false;
-    const reason = gone ? 'vip removed' : `revoked by ${image.ruleName(ruleOf(decision))}`;
-    if (this.exchange.active) {
-      if (this.listener.application >= 0) this.context.policy.ledger.add(this.listener.application, ledger.FLOWS_REVOKED, 1);
-      if (gone) this.exchange.abort('policy', reason);
-      else this.exchange.revoke(reason);
-      return true;
-    }
-    // Idle between requests, and no request of it would be allowed.
+    if (this.state === LINGERING) return KEPT;
+    const { judgement, exchange } = this;
+    if (exchange.active) return gone ? this.admission.abandon('vip removed') : this.admission.renew();
+    const decision = judgement.onConnection;
+    if (!gone && (kindOf(decision) !== DENY || this.application.observes)) return KEPT;
+    // Idle between requests. Where it may come to its end by itself, the next request will hear that it is denied.
+    if (!gone && drainingOf(this.context, ruleOf(decision), exchange.flow, null) !== null) return KEPT;
     this.leave(this.client.pending > 0);
-    return true;
+    return CUT;
   }
 
-  // --- reading -------------------------------------------------------------------------------------------------------------------
+  get tenure(): Tenure {
+    return this.admission.tenure;
+  }
+
+  get draining(): Draining | null {
+    return this.tenure.draining;
+  }
+
+  get closing(): boolean {
+    return this.context.draining || (this.draining !== null && this.draining.until < Number.POSITIVE_INFINITY);
+  }
 
   /** hot */
   wireData(_wire: Wire, bytes: Buffer, length: number): void {
@@ -191,7 +148,7 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
       if (!exchange.request.done) {
         at = exchange.body(bytes, 0, length);
         if (at < 0) return;
-        exchange.flow.bytesIn += at;
+        exchange.countIn(at);
         if (exchange.request.done) this.client.settle();
       }
       if (at < length) {
@@ -203,8 +160,7 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
       if (this.held.empty) this.turn(bytes, 0, length);
       else this.append(bytes, length);
     } else if (this.state === LINGERING) {
-      this.lingered += length;
-      if (this.lingered <= LINGER_BYTES_MAX) return;
+      if (!this.leftover.isTooMuch(length)) return;
       if (this.client.pending === 0) this.leave(false);
       else this.client.pause();
     }
@@ -229,7 +185,8 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
       return;
     }
     this.held.keep(bytes, at, length);
-    if (this.state === WAITING && this.client.pending === 0) this.client.resume();
+    if (this.bearer.isChecking) this.client.pause();
+    else if (this.state === WAITING && this.client.pending === 0) this.client.resume();
     // While it waits for its answer, too: only reading tells that it has left.
     else if (this.state === BUSY && this.held.empty && this.exchange.request.done) this.client.resume();
     else if (!this.held.empty || this.state === WAITING) this.client.pause();
@@ -246,8 +203,9 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
 
   /** hot: one request from `at`. Answers where it ends, or -1 where its head is not whole (the rest must be held) or the connection is done for. */
   private begin(bytes: Buffer, at: number, length: number): number {
-    if (this.context.policy !== this.decided) {
-      // A swap on its way through the connections has not come to this one yet. The request is judged by the new policy, and told.
+    const { judgement } = this;
+    if (!judgement.isCurrent) {
+      // A swap on its way through the connections has not come to this one yet: the request is judged by the new policy, and told.
       if (this.listener.vip < 0) {
         this.leave(false);
         return -1;
@@ -257,8 +215,10 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
     const { limits, timeouts } = this.application;
     const fault = requestHead.scan(bytes, at, length, limits.targetBytes, limits.headFields);
     if (fault !== null) {
-      if (fault !== 'incomplete') this.refuse(fault, at, bytes, length);
-      else if (length - at > limits.headBytes) this.refuse('head-size', at, bytes, length);
+      if (fault === 'bad-version' && this.startHttp2 !== null && beginsHttp2(bytes, at, length))
+        this.handOver(this.startHttp2, bytes, at, length);
+      else if (fault !== 'incomplete') this.refuse(fault, length - at);
+      else if (length - at > limits.headBytes) this.refuse('head-size', length - at);
       // The clock of a head starts with its first byte, and with no later one.
       else if (!this.headBegun) {
         this.headBegun = true;
@@ -267,47 +227,37 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
       return -1;
     }
     if (requestHead.fields.end - at > limits.headBytes) {
-      this.refuse('head-size', at, bytes, length);
+      this.refuse('head-size', length - at);
       return -1;
     }
     this.headBegun = false;
-    const moved = this.decided.image.asksForPaths ? withoutDots(bytes, length, requestHead) : null;
+    this.startHttp2 = null;
+    const moved = judgement.asksForPaths ? withoutDots(bytes, length, requestHead) : null;
     if (moved !== null) {
       const end = this.begin(moved, 0, moved.length);
       return end < 0 ? end : length - moved.length + end;
     }
+    // Held while its token is checked.
+    if (judgement.checker !== null && !this.bearer.identify(bytes, requestHead, judgement, this)) return -1;
     const { exchange, context } = this;
     const now = context.clock.now();
     const end = exchange.prepare(bytes, length, requestHead, this.defaultHost);
     if (end < 0) {
-      this.refuse('bad-coding', at, bytes, length);
+      this.refuse('bad-coding', length - at);
       return -1;
     }
-    const { upgrading } = exchange.request;
-    const decision = this.decideRequest(upgrading);
-    const denied = kindOf(decision) === DENY;
-    const verdict = !denied ? ledger.RULE_ALLOW : this.application.observes ? ledger.RULE_WOULD_DENY : ledger.RULE_DENY;
-    const { flow } = exchange;
-    openFlow(context, flow, this.listener.application, ruleOf(decision), verdict, now);
-    flow.protocols = upgrading ? HTTP | WEBSOCKET : HTTP;
-    flow.bytesIn = end - at;
     this.state = BUSY;
-    const { image } = this.decided;
-    if (image.hasShadows) countShadows(context, this.listener.vip, this.atom, flow, flow.protocols, this.facts());
-    if (image.hasLogged) logDecided(context, flow, this.party);
-    if (verdict === ledger.RULE_DENY) this.deny(ruleOf(decision));
-    else exchange.reach();
+    this.admission.admit(end - at, now);
     return end;
   }
 
-  /** Denied: told so with a 403, unless its rule says otherwise. */
-  private deny(rule: number): void {
-    const way = this.context.policy.image.ruleDenyWith(rule);
-    if (way === null || way === 'reply') this.exchange.deny(kindOf(this.verdict) !== DENY);
-    else {
-      this.denyWith = way;
-      this.exchange.abort('policy', 'denied');
-    }
+  /** The connection goes on as one of HTTP/2, with its place under the caps. */
+  private handOver(start: StartHttp2, bytes: Buffer, at: number, length: number): void {
+    const { context } = this;
+    this.state = OVER;
+    context.wheel.disarm(this);
+    context.sessions.remove(this);
+    start(context, { ...this.arrival, early: Buffer.from(bytes.subarray(at, length)) }, this.client);
   }
 
   readOn(): void {
@@ -318,15 +268,15 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
     return this.held.take();
   }
 
-  // --- what the exchange says ----------------------------------------------------------------------------------------------------
-
   /** hot */
   expireIn(milliseconds: number): void {
-    this.context.wheel.arm(this, this.context.clock.coarse + milliseconds);
+    const deadline = this.context.clock.coarse + milliseconds;
+    this.context.wheel.arm(this, this.draining === null ? deadline : Math.min(deadline, this.draining.until));
   }
 
   /** hot */
   exchangeDone(keep: boolean): void {
+    this.tenure.draining = null;
     if (!keep || this.client.ended) {
       this.linger();
       return;
@@ -344,13 +294,15 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
     this.leave(this.denyWith !== 'close');
   }
 
+  tokenChecked(): void {
+    if (this.state === WAITING) this.proceed();
+  }
+
   private proceed(): void {
     const { held } = this;
     if (!held.empty) this.turn(held.bytes, 0, held.length);
     else this.client.resume();
   }
-
-  // --- what the client does ------------------------------------------------------------------------------------------------------
 
   wireEnd(): void {
     if (this.state === BUSY) this.exchange.clientEnd();
@@ -369,8 +321,8 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
     else if (this.state === LINGERING) this.linger();
   }
 
-  expired(): void {
-    if (this.state === BUSY) this.exchange.expired();
+  expired(now: number): void {
+    if (this.state === BUSY) this.exchange.expired(now);
     else if (this.state === LINGERING) this.leave(this.client.pending > 0);
     else if (this.client.pending > 0) {
       // The last answer has not been taken.
@@ -378,9 +330,11 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
       this.leave(true);
     } else if (!this.held.empty) {
       this.context.policy.ledger.limit(this.listener.application, 'request-head');
-      this.answerUnread(408, 'request-timeout', 'head', this.held.bytes, 0);
+      answerUnread(this, 408, 'request-timeout', 'head', 0);
+      this.linger();
     } else {
-      this.context.policy.ledger.limit(this.listener.application, 'keep-alive');
+      // Of a stream: its session has the deadline that counts.
+      if (this.arrival.stream === null) this.context.policy.ledger.limit(this.listener.application, 'keep-alive');
       this.leave(false);
     }
   }
@@ -401,38 +355,9 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
     if (exchange.active) into.push(describeFlow(this.context, exchange.flow, this.party, exchange.request));
   }
 
-  // --- the end -------------------------------------------------------------------------------------------------------------------
-
   /** What came is no request that could go on. */
-  private refuse(fault: RequestFault, at: number, bytes: Buffer, length: number): void {
-    const { ledger: counters } = this.context.policy;
-    if (fault === 'head-size' || fault === 'target-size') counters.limit(this.listener.application, fault);
-    else if (fault === 'too-many-fields') counters.limit(this.listener.application, 'head-fields');
-    const status = STATUS_OF_FAULT[fault];
-    const error: ReplyError =
-      status === 414 ? 'target-too-long' : status === 431 ? 'head-too-large' : status === 405 ? 'connect-not-supported' : 'bad-request';
-    this.answerUnread(status, error, fault, bytes, length - at);
-  }
-
-  /** Answers something that never became a request: recorded without a verdict. */
-  private answerUnread(status: number, error: ReplyError, detail: string, _bytes: Buffer, seen: number): void {
-    const { context } = this;
-    const flow = new Flow();
-    openFlow(context, flow, this.listener.application, -1, -1, context.clock.now());
-    flow.status = status;
-    flow.bytesIn = seen;
-    const denied = kindOf(this.verdict) === DENY && !this.application.observes;
-    // A source that no rule allows gets no conversation about its syntax.
-    const bytes = denied
-      ? reply(403, 'denied', context.journal.receipt(flow.receipt), null, false, false)
-      : reply(status, error, context.journal.receipt(flow.receipt), detail, false, false);
-    if (denied) flow.status = 403;
-    flow.bytesOut = bytes.length;
-    const counters = context.policy.ledger;
-    counters.add(this.listener.application, ledger.RESPONSES + Math.floor(flow.status / 100) - 1, 1);
-    counters.add(this.listener.application, ledger.BYTES_OUT, bytes.length);
-    this.client.writeBytes(bytes);
-    closeFlow(context, flow, this.listener.application, this.party, null, 'client', `${error}: ${detail}`, context.clock.now());
+  private refuse(fault: RequestFault, seen: number): void {
+    refuseFault(this, fault, seen);
     this.linger();
   }
 
@@ -445,16 +370,12 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
     }
     if (this.state !== LINGERING) {
       this.state = LINGERING;
-      this.dropHeldUnlessTurning();
+      if (!this.turning) this.held.drop();
       this.client.end();
     }
     // While it still takes its answer it has the time that answers have.
     this.expireIn(this.client.pending > 0 ? this.application.timeouts.response : LINGER_MS);
     this.client.resume();
-  }
-
-  private dropHeldUnlessTurning(): void {
-    if (!this.turning) this.held.drop();
   }
 
   private leave(reset: boolean): void {
@@ -465,8 +386,10 @@ export class HttpConnection implements WireOwner, Timed, Session, ExchangeHost, 
     const held = this.denyWith === 'tarpit' && holdInTarpit(context, this.client, this.listener.application);
     if (!held && reset) this.client.reset();
     else if (!held) this.client.close();
-    this.dropHeldUnlessTurning();
+    if (!this.turning) this.held.drop();
+    context.upstreams.unbind(this);
     context.sessions.remove(this);
+    if (this.arrival.stream !== null) return;
     context.caps.release(this.capsColumn, this.source);
     if (this.listener.application >= 0) context.policy.ledger.add(this.listener.application, ledger.CONNECTIONS_CLOSED, 1);
   }

@@ -3,16 +3,18 @@
  * its requests one after the other; so a request allocates next to nothing.
  */
 import { Lease, type Lessee } from '../balance/lease.ts';
+import { UNTOUCHED_ERRNO } from '../h2/stream.ts';
 import type { DialResult } from '../observe/view.ts';
+import { Relay } from '../relay/relay.ts';
+import type { HeadEdit } from '../routing/edit.ts';
 import * as ledger from '../shared/ledger.ts';
 import type { Wire } from '../wire/wire.ts';
-import { closeFlow, type EndedBy, Flow } from '../worker/account.ts';
+import { type EndedBy, Flow } from '../worker/account.ts';
+import { type ConcludedExchange, Conclusion } from './conclusion.ts';
 import type { ExchangeHost } from './exchange-host.ts';
-import { type ReplyError, reply } from './reply.ts';
 import { ClientRequest } from './request.ts';
 import type { RequestHead } from './request-head.ts';
 import { type ResponseOwner, ServerResponse } from './response.ts';
-import { Tunnel } from './tunnel.ts';
 import { Upstream, type UpstreamUser } from './upstreams.ts';
 
 const NONE = 0;
@@ -21,7 +23,7 @@ const AWAITING = 2;
 const BODY = 3;
 const TUNNEL = 4;
 
-export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
+export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedExchange {
   readonly flow = new Flow();
   private readonly host: ExchangeHost;
   private phase: number = NONE;
@@ -31,17 +33,23 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
   /** A connection to a server that is not there yet. */
   private dialling: Upstream | null = null;
   private reused = false;
+  /** It was sent to another connection already. */
+  private again = false;
 
   private readonly response: ServerResponse;
+  readonly conclusion: Conclusion;
   /** Once upgraded, to the end of the connection. */
-  private tunnel: Tunnel | null = null;
+  tunnel: Relay | null = null;
   responseStarted = false;
+  /** What the request's route does to the head of its response; null: nothing. */
+  responseEdit: HeadEdit | null = null;
 
   constructor(host: ExchangeHost) {
     this.host = host;
     this.request = new ClientRequest(host.forwarding);
     this.lease = new Lease(host, this);
     this.response = new ServerResponse(host, this);
+    this.conclusion = new Conclusion(host, this);
   }
 
   get active(): boolean {
@@ -52,6 +60,16 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
     return this.phase === TUNNEL;
   }
 
+  /** No server has it yet. */
+  get isReaching(): boolean {
+    return this.phase === DIALLING;
+  }
+
+  /** Of the server that it was given to; null while there is none. */
+  get serverWire(): Wire | null {
+    return this.upstream?.wire ?? null;
+  }
+
   // --- the request ---------------------------------------------------------------------------------------------------------------
 
   /** hot: takes a request over, as `ClientRequest.compose` does. */
@@ -60,7 +78,7 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
     if (end < 0) return -1;
     this.lease.renew();
     this.responseStarted = false;
-    this.reused = false;
+    this.reused = this.again = false;
     return end;
   }
 
@@ -68,10 +86,12 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
   reach(): void {
     const candidate = this.lease.pick();
     if (candidate === null) {
-      this.fail(503, 'no-server', `pool ${this.host.pool.plan.name}`);
+      this.conclusion.fail(503, 'no-server', `pool ${this.host.pool.plan.name}`);
       return;
     }
-    const idle = this.host.context.upstreams.take(candidate.server.row);
+    const { upstreams } = this.host.context;
+    const { row } = candidate.server;
+    const idle = this.host.pool.plan.proxyProtocol === null ? upstreams.take(row) : upstreams.takeBound(this.host, row);
     if (idle === null) this.dial();
     else this.attach(idle);
   }
@@ -80,11 +100,13 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
     const { host, lease } = this;
     const { context } = host;
     this.phase = DIALLING;
-    this.dialling = new Upstream(context.upstreams, lease.candidate!.server.row);
+    // A server that is told whose connection this is believes it to the end.
+    const bound = host.pool.plan.proxyProtocol === null ? null : host;
+    this.dialling = new Upstream(context.upstreams, lease.candidate!.server.row, bound);
     // What more of the body comes waits in the kernel until there is a server for it.
     if (!this.request.done) host.client.pause();
     host.expireIn(host.application.timeouts.connect);
-    lease.dial(this.dialling);
+    lease.dial(this.dialling, true);
   }
 
   reached(wire: Wire): void {
@@ -97,8 +119,8 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
 
   unreached(result: DialResult, label: string): void {
     this.phase = NONE;
-    if (result === 'timeout') this.fail(504, 'dial-timeout', label);
-    else this.fail(502, 'dial-failed', `${label} ${result}`);
+    if (result === 'timeout') this.conclusion.fail(504, 'dial-timeout', label);
+    else this.conclusion.fail(502, 'dial-failed', `${label} ${result}`);
   }
 
   /** hot */
@@ -109,7 +131,7 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
     this.reused = upstream.served > 0;
     this.phase = AWAITING;
     const wire = upstream.wire!;
-    if (!wire.writeKept(this.request.chunk!)) {
+    if (!wire.writeKept(this.request.outgoing)) {
       // Not a byte was taken: no server has seen the request, so it can go elsewhere whatever its method.
       this.serverLost(true, wire.error);
       return;
@@ -123,7 +145,7 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
   body(bytes: Buffer, start: number, length: number): number {
     const end = this.request.more(bytes, start, length);
     if (end < 0) {
-      this.refuse(400, 'bad-request', 'chunked coding');
+      this.conclusion.refuse(400, 'bad-request', 'chunked coding');
       return -1;
     }
     const { host } = this;
@@ -178,8 +200,9 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
       upstream.wire!.resume();
       context.upstreams.give(upstream, plan.idleConnections, context.clock.coarse, plan.idleTimeoutMs);
     } else context.upstreams.drop(upstream, false);
-    const keep = this.response.keepClient;
-    this.account(this.response.isUntilClose ? 'server' : 'client', 'complete');
+    // A policy that came meanwhile may not want the next request.
+    const keep = this.response.keepClient && !host.closing;
+    this.settle(this.response.isUntilClose ? 'server' : 'client', 'complete');
     host.exchangeDone(keep);
   }
 
@@ -190,7 +213,7 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
     const { host } = this;
     const wire = this.upstream!.wire!;
     this.phase = TUNNEL;
-    this.tunnel = new Tunnel(host, wire);
+    this.tunnel = new Relay(host, host.client, wire, host.context.clock.coarse);
     if (length > start) {
       this.countOut(length - start);
       this.tunnel.toClient(bytes, start, length);
@@ -198,34 +221,37 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
     // Bytes that the client sent behind its request, before the answer.
     const early = host.takeHeld();
     if (early !== null) {
-      this.flow.bytesIn += early.length;
+      this.countIn(early.length);
       wire.writeChunk(early);
     }
     // It has said its last word already: so the server is told now.
-    if (host.client.ended) this.tunnelEnd('client');
+    if (host.client.ended) this.tunnelEnd(host.client);
     else if (wire.pending === 0) host.client.resume();
   }
 
   /** hot: bytes of the client in an upgraded connection. */
   tunnelData(bytes: Buffer, length: number): void {
-    this.flow.bytesIn += length;
+    this.countIn(length);
     this.tunnel!.toServer(bytes, length);
   }
 
-  private tunnelEnd(by: 'client' | 'server'): void {
-    if (!this.tunnel!.ended(by)) return;
+  private tunnelEnd(wire: Wire): void {
+    if (this.tunnel!.ended(wire)) this.tunnelDone();
+  }
+
+  private tunnelDone(): void {
     this.dropUpstream(false);
-    this.account(by, 'closed');
+    this.settle(this.tunnel!.endedBy, 'closed');
     this.host.exchangeDone(false);
   }
 
   // --- what else happens ---------------------------------------------------------------------------------------------------------
 
   upstreamEnd(): void {
-    if (this.phase === TUNNEL) this.tunnelEnd('server');
+    if (this.phase === TUNNEL) this.tunnelEnd(this.server);
     else if (this.phase === BODY && this.response.isUntilClose) {
       this.dropUpstream(false);
-      this.account('server', 'complete');
+      this.settle('server', 'complete');
       this.host.exchangeDone(false);
     } else if (this.phase === BODY) this.abort('server', 'closed before the end of its response');
     else this.serverLost(false, 0);
@@ -238,8 +264,7 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
 
   upstreamDrained(): void {
     if (this.phase === TUNNEL) {
-      if (this.tunnel!.closing) this.tunnelEnd('client');
-      else this.host.client.resume();
+      if (this.tunnel!.drained(this.server)) this.tunnelDone();
       return;
     }
     // Also when the request is whole: that the client leaves while it waits is only seen by reading.
@@ -249,17 +274,17 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
 
   /** The client has taken what was waiting for it. */
   clientDrained(): void {
-    const wire = this.upstream?.wire;
-    if (this.phase === TUNNEL && this.tunnel!.closing) this.tunnelEnd('server');
-    else {
-      wire?.resume();
-      // A slow reader's time is its own, not the server's.
-      if (this.phase === BODY) this.host.expireIn(this.host.application.timeouts.response);
+    if (this.phase === TUNNEL) {
+      if (this.tunnel!.drained(this.host.client)) this.tunnelDone();
+      return;
     }
+    this.upstream?.wire?.resume();
+    // A slow reader's time is its own, not the server's.
+    if (this.phase === BODY) this.host.expireIn(this.host.application.timeouts.response);
   }
 
   clientEnd(): void {
-    if (this.phase === TUNNEL) this.tunnelEnd('client');
+    if (this.phase === TUNNEL) this.tunnelEnd(this.host.client);
     else if (!this.request.done) this.abort('client', 'closed before the end of its request');
     // Half-closed after its request: it may still be reading. Given up when nothing comes for a while.
     else if (this.phase === AWAITING) {
@@ -279,14 +304,16 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
     this.dropUpstream(true);
     // RFC 9110 §9.2.2, RFC 9112 §9.3.1: a kept-alive connection may die any time; what can be repeated without harm is, on a new one, once.
     // What no server has seen can go to another connection whatever it is, and so can one whose body is still to come.
-    if (this.reused && first && (unsent || this.request.repeatable)) {
+    const untouched = errno === UNTOUCHED_ERRNO && this.request.isKept && !this.again;
+    if (first && (untouched || (this.reused && (unsent || this.request.repeatable)))) {
       this.reused = false;
+      this.again = true;
       this.dial();
       return;
     }
     const label = this.lease.candidate?.label ?? null;
     this.lease.blame();
-    this.fail(502, 'server-closed', label === null ? null : `${label}${errno === -104 ? ' reset' : ''}`);
+    this.conclusion.fail(502, 'server-closed', label === null ? null : `${label}${errno === -104 ? ' reset' : ''}`);
   }
 
   badResponse(fault: string): void {
@@ -296,23 +323,27 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
     this.response.drop();
     this.dropUpstream(true);
     this.lease.blame();
-    this.fail(502, 'bad-response', `${label} ${fault}`);
+    this.conclusion.fail(502, 'bad-response', `${label} ${fault}`);
   }
 
   /** The connection's deadline has come while this exchange was under way. */
-  expired(): void {
+  expired(now: number): void {
     const { host } = this;
     const { context } = host;
     const application = host.listener.application;
-    if (this.phase === DIALLING) this.lease.timedOut();
-    else if (this.phase === TUNNEL) {
-      const { limit } = this.tunnel!;
-      context.policy.ledger.limit(application, limit);
-      this.abort('proxy', `${limit} timeout`);
-    } else if (!this.request.done && !this.responseStarted && this.upstream !== null && this.upstream.wire!.pending === 0) {
+    if (this.phase === TUNNEL) {
+      const limit = this.tunnel!.limit(now);
+      if (limit === 'draining') host.tenure.runOut();
+      else {
+        context.policy.ledger.limit(application, limit);
+        this.abort('proxy', `${limit} timeout`);
+      }
+    } else if (host.draining !== null && now >= host.draining.until) host.tenure.runOut();
+    else if (this.phase === DIALLING) this.lease.timedOut();
+    else if (!this.request.done && !this.responseStarted && this.upstream !== null && this.upstream.wire!.pending === 0) {
       context.policy.ledger.limit(application, 'request-body');
       this.dropUpstream(true);
-      this.fail(408, 'request-timeout', 'body');
+      this.conclusion.fail(408, 'request-timeout', 'body');
     } else if (this.responseStarted) {
       context.policy.ledger.limit(application, 'response');
       this.abort('proxy', host.client.pending > 0 ? 'client took too long to read' : 'response timeout');
@@ -322,80 +353,24 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
       this.dropUpstream(true);
       // Of a client that has ended, the time is shorter than what a server is given: no fault of the server's.
       if (!host.client.ended) this.lease.blame();
-      this.fail(504, 'response-timeout', label);
+      this.conclusion.fail(504, 'response-timeout', label);
     }
-  }
-
-  /** A policy no longer allows the request that is under way: told so where nothing was answered yet, cut otherwise. */
-  revoke(reason: string): void {
-    this.lease.cancel();
-    this.dropUpstream(true);
-    if (this.responseStarted) this.abort('policy', reason);
-    else this.answer(403, 'denied', null, false, 'policy', reason);
   }
 
   // --- the end -------------------------------------------------------------------------------------------------------------------
 
-  /** Denied: answered without a server. */
-  deny(keep: boolean): void {
-    this.answer(403, 'denied', null, keep && this.keepable, 'policy', 'denied');
-  }
-
-  private get keepable(): boolean {
-    return this.request.wantsKeep && this.request.done && !this.host.context.draining;
-  }
-
-  /** The client's request turned out to be wrong in the middle. */
-  private refuse(status: number, error: ReplyError, detail: string): void {
-    this.dropUpstream(true);
-    if (this.responseStarted) this.abort('client', detail);
-    else this.answer(status, error, detail, false, 'client', detail);
-  }
-
-  /** It failed on the way: answered by us, with a word on where. */
-  private fail(status: number, error: ReplyError, detail: string | null): void {
-    const keep = status !== 408 && this.keepable;
-    this.answer(
-      status,
-      error,
-      detail,
-      keep,
-      status === 408 ? 'client' : error === 'no-server' ? 'proxy' : 'server',
-      detail === null ? error : `${error}: ${detail}`,
-    );
-  }
-
-  private answer(status: number, error: ReplyError, detail: string | null, keep: boolean, by: EndedBy, reason: string): void {
-    const { host } = this;
-    const bytes = reply(status, error, host.context.journal.receipt(this.flow.receipt), detail, keep, this.request.isHead);
-    this.flow.status = status;
-    this.countOut(bytes.length);
-    host.client.writeBytes(bytes);
-    this.account(by, reason);
-    host.exchangeDone(keep);
-  }
-
-  /** It cannot be ended in order: both connections are reset, so that nobody takes a part for the whole. */
+  /** It cannot be ended in order. */
   abort(by: EndedBy, reason: string): void {
+    this.conclusion.abort(by, reason);
+  }
+
+  giveUp(): void {
     this.lease.cancel();
     this.dropUpstream(true);
-    this.account(by, reason);
-    this.host.exchangeBroken();
   }
 
-  private account(by: EndedBy, reason: string): void {
-    const { host, flow } = this;
-    const { context } = host;
-    const application = host.listener.application;
-    const now = context.clock.now();
-    if (application >= 0) {
-      const counters = context.policy.ledger;
-      if (flow.status >= 100) {
-        counters.add(application, ledger.RESPONSES + Math.floor(flow.status / 100) - 1, 1);
-        counters.duration(application, ledger.REQUEST_SUM, (now - flow.startedAt) / 1000);
-      }
-    }
-    closeFlow(context, flow, application, host.party, this.request, by, reason, now);
+  settle(by: EndedBy, reason: string): void {
+    this.conclusion.account(by, reason);
     this.lease.release();
     this.response.drop();
     this.phase = NONE;
@@ -412,5 +387,12 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner {
     this.flow.bytesOut += length;
     const application = this.host.listener.application;
     if (application >= 0) this.host.context.policy.ledger.add(application, ledger.BYTES_OUT, length);
+    if (this.flow.limits !== null) this.flow.limits.spend(length);
+  }
+
+  /** hot: bytes of the request, or of the client of an upgraded connection. The ledger has them from the connection. */
+  countIn(length: number): void {
+    this.flow.bytesIn += length;
+    if (this.flow.limits !== null) this.flow.limits.spend(length);
   }
 }

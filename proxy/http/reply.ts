@@ -4,6 +4,7 @@ import { STATUS_CODES } from 'node:http';
 /** Why the proxy itself answered; the value of `bulkhead-error`. */
 export type ReplyError =
   | 'denied'
+  | 'limited'
   | 'bad-request'
   | 'request-timeout'
   | 'target-too-long'
@@ -17,8 +18,10 @@ export type ReplyError =
   | 'response-timeout'
   | 'draining';
 
-const SAYS: Readonly<Record<ReplyError, string>> = {
+/** In words. */
+export const SAYS: Readonly<Record<ReplyError, string>> = {
   denied: 'The policy of this application does not allow this request.',
+  limited: 'The policy of this application does not allow this much.',
   'bad-request': 'The request is not well-formed HTTP/1.1.',
   'request-timeout': 'The request did not arrive in time.',
   'target-too-long': 'The request target is too long.',
@@ -33,7 +36,10 @@ const SAYS: Readonly<Record<ReplyError, string>> = {
   draining: 'This node is about to stop.',
 };
 
-/** The whole response. `receipt` null where there was no verdict. `detail` is one of ours, never bytes from the network. */
+/**
+ * The whole response. `detail` is one of ours, never bytes from the network. `retrySeconds`: when it may be worth trying again; null where
+ * nothing is known of that.
+ */
 export function reply(
   status: number,
   error: ReplyError,
@@ -41,6 +47,7 @@ export function reply(
   detail: string | null,
   keepAlive: boolean,
   head: boolean,
+  retrySeconds: number | null = status === 503 ? 1 : null,
 ): Buffer {
   const body = `${SAYS[error]}${detail === null ? '' : ` (${detail})`}\nreceipt: ${receipt}\n`;
   const lines = [
@@ -51,9 +58,24 @@ export function reply(
     'Cache-Control: no-store',
     `bulkhead-receipt: ${receipt}`,
     ...(error === 'denied' ? [] : [`bulkhead-error: ${detail === null ? error : `${error}; ${detail}`}`]),
+    // RFC 6750 §3.1.
+    ...(status === 401 ? ['WWW-Authenticate: Bearer error="invalid_token"'] : []),
     ...(status === 405 ? ['Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'] : []),
-    ...(status === 503 ? ['Retry-After: 1'] : []),
+    ...(retrySeconds === null ? [] : [`Retry-After: ${retrySeconds}`]),
     `Connection: ${keepAlive ? 'keep-alive' : 'close'}`,
   ];
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n${head ? '' : body}`, 'latin1');
+}
+
+/** The whole answer that sends a client to `location`, which holds nothing but what a field may. */
+export function redirection(status: number, location: string, receipt: string, keepAlive: boolean): Buffer {
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `Date: ${new Date().toUTCString()}`,
+    `Location: ${location}`,
+    'Content-Length: 0',
+    `bulkhead-receipt: ${receipt}`,
+    `Connection: ${keepAlive ? 'keep-alive' : 'close'}`,
+  ];
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
 }

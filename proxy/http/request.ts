@@ -1,4 +1,5 @@
 /** A client's request as it is sent on: composed once from its head, and kept to its end, for the journal, and to be sent again. */
+import type { HeadEdit } from '../routing/edit.ts';
 import { type Chunk, giveChunk, takeChunk } from '../wire/chunks.ts';
 import type { RequestText } from '../worker/account.ts';
 import { ADDED_BYTES_MAX, composeRequest, type Forwarding } from './compose.ts';
@@ -18,6 +19,8 @@ export class ClientRequest implements RequestText {
   upgrading: boolean;
   /** As composed; null between requests. */
   chunk: Chunk | null;
+  /** As it goes to the server, where a route has changed it. */
+  private changed: Chunk | null;
   private readonly forwarding: Forwarding;
   private readonly body: Framing;
   private idempotent: boolean;
@@ -33,6 +36,7 @@ export class ClientRequest implements RequestText {
     this.isHead = false;
     this.upgrading = false;
     this.chunk = null;
+    this.changed = null;
     this.forwarding = forwarding;
     this.body = new Framing();
     this.idempotent = false;
@@ -51,6 +55,11 @@ export class ClientRequest implements RequestText {
   /** Its last byte has come. */
   get done(): boolean {
     return this.body.done;
+  }
+
+  /** All of it is there to be sent again. */
+  get isKept(): boolean {
+    return this.kept;
   }
 
   /** It can be sent once more although a server may have seen it. */
@@ -96,9 +105,20 @@ export class ClientRequest implements RequestText {
     return end;
   }
 
+  /** What the server gets. */
+  get outgoing(): Chunk {
+    return this.changed ?? this.chunk!;
+  }
+
+  /** A route changes what the server gets; what is judged and recorded stays as it came. */
+  rewrite(edit: HeadEdit, firstLine: string | null): void {
+    this.changed = edit.applied(this.chunk!, firstLine);
+  }
+
   drop(): void {
     if (this.chunk !== null) giveChunk(this.chunk);
-    this.chunk = null;
+    if (this.changed !== null) giveChunk(this.changed);
+    this.chunk = this.changed = null;
   }
 }
 

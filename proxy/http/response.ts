@@ -2,21 +2,24 @@
  * The server's answer on its way to the client: its head is read and composed anew, its body follows as bytes. What it means for the two
  * connections is decided here; what becomes of them is the exchange's business.
  */
+import type { HeadEdit } from '../routing/edit.ts';
 import { type Chunk, giveChunk, takeChunk } from '../wire/chunks.ts';
 import { Held } from '../wire/held.ts';
 import type { Wire } from '../wire/wire.ts';
 import type { EndedBy } from '../worker/account.ts';
 import { ADDED_BYTES_MAX, type ConnectionField, composeResponse } from './compose.ts';
+import type { ClientSide } from './exchange-host.ts';
 import { Framing } from './framing.ts';
 import type { ClientRequest } from './request.ts';
 import { ResponseHead } from './response-head.ts';
-import type { TunnelHost } from './tunnel.ts';
 
 /** The exchange that the response belongs to: what was asked, and who hears how the answer goes. */
 export interface ResponseOwner {
   readonly request: ClientRequest;
   /** The connection that the answer comes by. */
   readonly server: Wire;
+  /** What a route does to the head of the final response; null: nothing. */
+  readonly responseEdit: HeadEdit | null;
   /** The final response begins. */
   answering(status: number): void;
   countOut(length: number): void;
@@ -42,7 +45,7 @@ export class ServerResponse {
   keepServer: boolean;
   /** And so can the client's. */
   keepClient: boolean;
-  private readonly host: TunnelHost;
+  private readonly host: ClientSide;
   private readonly owner: ResponseOwner;
   /** Part of a head. */
   private readonly held: Held;
@@ -50,7 +53,7 @@ export class ServerResponse {
   /** The client does not know the chunked coding, so it gets the payload alone. */
   private unchunked: boolean;
 
-  constructor(host: TunnelHost, owner: ResponseOwner) {
+  constructor(host: ClientSide, owner: ResponseOwner) {
     this.keepServer = false;
     this.keepClient = false;
     this.host = host;
@@ -174,7 +177,7 @@ export class ServerResponse {
     // RFC 9112 §6.1, RFC 9110 §8.6: these have no body, and may not speak of one. A client that believed the field would wait for it.
     const unframed = this.unchunked || upgraded || status === 204;
     this.keepClient =
-      owner.request.wantsKeep && owner.request.done && !body.isUntilClose && !(this.unchunked && !bodyless) && !host.context.draining;
+      owner.request.wantsKeep && owner.request.done && !body.isUntilClose && !(this.unchunked && !bodyless) && !host.closing;
     const connection: ConnectionField = upgraded
       ? 'upgrade'
       : !this.keepClient
@@ -190,8 +193,13 @@ export class ServerResponse {
       return;
     }
     owner.answering(status);
-    const chunk = takeChunk(bodyEnd - start + ADDED_BYTES_MAX);
+    let chunk = takeChunk(bodyEnd - start + ADDED_BYTES_MAX);
     composeResponse(chunk, bytes, start, responseHead, bodyEnd, connection, unframed);
+    if (owner.responseEdit !== null) {
+      const composed = chunk;
+      chunk = owner.responseEdit.applied(composed, null);
+      giveChunk(composed);
+    }
     owner.countOut(chunk.length);
     host.client.writeChunk(chunk);
     if (upgraded) owner.upgraded(bytes, bodyStart, length);

@@ -8,23 +8,28 @@ const AFTER_TARGET_BYTES = 11;
 
 /** The values of a field's lines, without blanks around them. `pathEnd` is where the target ends in a composed head. */
 export function sentFieldLines(bytes: Buffer, pathEnd: number, name: string): string[] {
-  const values: string[] = [];
-  for (let at = pathEnd + AFTER_TARGET_BYTES; bytes[at] !== CR; ) {
+  return fieldLines(bytes, pathEnd + AFTER_TARGET_BYTES, name).map(([start, end]) => bytes.toString('latin1', start, end));
+}
+
+/** Where the values of a field's lines stand, without blanks around them. The first field line of a well-formed head begins at `fieldsStart`. */
+export function fieldLines(bytes: Buffer, fieldsStart: number, name: string): [start: number, end: number][] {
+  const lines: [number, number][] = [];
+  for (let at = fieldsStart; bytes[at] !== CR; ) {
     const lineEnd = bytes.indexOf(LF, at);
     const nameEnd = bytes.indexOf(COLON, at);
     if (lineEnd < 0 || nameEnd < 0) break;
-    if (spells(bytes, at, nameEnd, name)) values.push(trimmed(bytes, nameEnd + 1, lineEnd - 1));
+    if (spells(bytes, at, nameEnd, name)) lines.push(trimmed(bytes, nameEnd + 1, lineEnd - 1));
     at = lineEnd + 1;
   }
-  return values;
+  return lines;
 }
 
-function trimmed(bytes: Buffer, from: number, to: number): string {
+function trimmed(bytes: Buffer, from: number, to: number): [start: number, end: number] {
   let start = from;
   let end = to;
   while (start < end && (bytes[start] === SP || bytes[start] === HTAB)) start++;
   while (end > start && (bytes[end - 1] === SP || bytes[end - 1] === HTAB)) end--;
-  return bytes.toString('latin1', start, end);
+  return [start, end];
 }
 
 /**

@@ -4,8 +4,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
+import type { JSONWebKeySet } from 'jose';
 import type { FlowRecord } from '../observe/view.ts';
-import type { FromWorker, Plan, SharedMemory, ToWorker, WorkerStart } from './plan.ts';
+import type { Desk, FromWorker, Plan, SharedMemory, ToWorker, WorkerStart } from './plan.ts';
 
 /** A worker that dies young is started again after this long, doubled each time up to the most. */
 const RESTART_MS_FIRST = 100;
@@ -14,6 +15,7 @@ const RESTART_MS_MOST = 5_000;
 const STEADY_MS = 30_000;
 /** A question to a worker that is not answered within this is answered without it. */
 const ASK_MS = 2_000;
+const DRAIN_POLL_MS = 20;
 
 export type Swapped = Extract<FromWorker, { type: 'swapped' }>;
 
@@ -25,6 +27,10 @@ export interface CrewEvents {
   pressing(worker: number): void;
   /** A flow whose rule asks to be logged. */
   decided(flow: Extract<FromWorker, { type: 'decided' }>): void;
+  /** A worker has met a token whose key it does not have. */
+  keysWanted(location: string): void;
+  /** Key sets that are known, for a worker that starts. */
+  keys(): Iterable<readonly [location: string, keys: JSONWebKeySet]>;
   trouble(worker: number, message: string, detail: Record<string, string | number>): void;
 }
 
@@ -73,15 +79,39 @@ export class Crew {
     }
   }
 
-  drain(): void {
+  /**
+   * Takes no new connections, and waits until every worker is idle or the time is over. For the first `patienceMs`, clients that are idle may still come
+   * and be told that their connection ends; after that, theirs are closed.
+   */
+  async leave(withinMs: number, patienceMs: number, handedOver: boolean): Promise<void> {
+    const startedAt = performance.now();
+    const idleWithin = async (milliseconds: number) => {
+      while (!this.drained && performance.now() - startedAt < milliseconds) await new Promise((done) => setTimeout(done, DRAIN_POLL_MS));
+    };
+    if (patienceMs > 0) {
+      this.drain(handedOver, true);
+      await idleWithin(patienceMs);
+    }
+    this.drain(handedOver, false);
+    await idleWithin(withinMs);
+  }
+
+  private drain(handedOver: boolean, patient: boolean): void {
     this.stopping = true;
     for (const member of this.members) {
       if (member.thread === null) member.idle = true;
-      else this.tell(member, { type: 'drain' });
+      else this.tell(member, { type: 'drain', handedOver, patient });
     }
   }
 
-  get drained(): boolean {
+  /** Has every running worker bring its listening sockets to the desk; answers how many will. */
+  lend(desk: Desk): number {
+    const running = this.members.filter((member) => member.thread !== null);
+    for (const member of running) this.tell(member, { type: 'lend', desk });
+    return running.length;
+  }
+
+  private get drained(): boolean {
     return this.members.every((member) => member.idle);
   }
 
@@ -101,19 +131,30 @@ export class Crew {
     );
   }
 
+  /** Keys of a token issuer, for every worker. */
+  teach(location: string, keys: JSONWebKeySet | null): void {
+    for (const member of this.members) this.tell(member, { type: 'keys', location, keys });
+  }
+
   /** Live flows of all workers; with a receipt, only that one. */
   async flows(limit: number, receipt: string | null): Promise<FlowRecord[]> {
     const answers = await Promise.all(this.members.map((member) => this.ask(member, limit, receipt)));
-    return answers.flat();
+    return answers.flatMap((answer) => answer ?? []);
   }
 
-  private ask(member: Member, limit: number, receipt: string | null): Promise<readonly FlowRecord[]> {
+  /** Whether every worker that runs answers in time. */
+  async answers(): Promise<boolean> {
+    return (await Promise.all(this.members.map((member) => this.ask(member, 0, null)))).every((answer) => answer !== null);
+  }
+
+  /** null where there was no answer in time. */
+  private ask(member: Member, limit: number, receipt: string | null): Promise<readonly FlowRecord[] | null> {
     if (member.thread === null) return Promise.resolve([]);
     const id = ++this.question;
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.waiting.delete(id);
-        resolve([]);
+        resolve(null);
       }, ASK_MS);
       this.waiting.set(id, (flows) => {
         clearTimeout(timer);
@@ -144,6 +185,7 @@ export class Crew {
       member.failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
     });
     thread.on('exit', (status) => this.ended(member, status));
+    for (const [location, keys] of this.events.keys()) this.tell(member, { type: 'keys', location, keys });
     this.tell(member, { type: 'swap', plan: this.plans[member.id]! });
   }
 
@@ -173,6 +215,9 @@ export class Crew {
         break;
       case 'idle':
         member.idle = true;
+        break;
+      case 'keys-wanted':
+        this.events.keysWanted(message.location);
         break;
       case 'pressing':
         this.events.pressing(member.id);

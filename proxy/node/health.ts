@@ -2,11 +2,13 @@
  * Active checks, from the main thread: a TCP connect or an HTTP request at each interval, jittered so that many nodes don't knock as one. A server starts
  * as up; its first check decides at once, after that `rise` and `fall` do.
  */
-import { connect } from 'node:net';
-import { Agent, type Dispatcher } from 'undici';
-import { formatAddress } from '../../config/address.ts';
-import type { Document, Endpoint, HealthCheck } from '../../config/document.ts';
+import { Agent, type buildConnector, type Dispatcher } from 'undici';
+import type { Document, HealthCheck, Pool } from '../../config/document.ts';
+import { announceSelf } from '../arrival/announcement.ts';
 import type { ServerTable } from '../shared/servers.ts';
+import type { ClientMaterial } from '../tls/material.ts';
+import { type CheckConnection, openCheck } from './check-connection.ts';
+import { askHttp2 } from './check-http2.ts';
 import type { Planner } from './planner.ts';
 
 /** Share of the interval by which a check may come earlier or later. */
@@ -30,14 +32,16 @@ class Check {
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
   private readonly agent: Agent;
-  private readonly endpoint: Endpoint;
+  private readonly connection: Omit<CheckConnection, 'timeoutMs'>;
   private readonly settings: HealthCheck;
   private readonly settle: (up: boolean, detail: string) => void;
 
-  /** `known` is what a check with other settings has found: it holds until this one has found otherwise. */
+  /**
+   * `known` is what a check with other settings has found: it holds until this one has found otherwise.
+   */
   constructor(
     key: string,
-    endpoint: Endpoint,
+    connection: Omit<CheckConnection, 'timeoutMs'>,
     settings: HealthCheck,
     known: 'down' | 'nothing',
     random: () => number,
@@ -45,15 +49,15 @@ class Check {
   ) {
     this.key = key;
     this.up = known !== 'down';
-    this.endpoint = endpoint;
+    this.connection = connection;
     this.settings = settings;
     this.settle = settle;
     this.random = random;
     // A new connection each time: a check of a kept one would not see a server that takes no new ones.
     this.agent = new Agent({
-      allowH2: false,
+      allowH2: connection.tls?.alpn.includes('h2') ?? false,
       pipelining: 0,
-      connect: { timeout: settings.timeoutMs, ...(endpoint.kind === 'unix' ? { socketPath: endpoint.path } : {}) },
+      connect: (_options, done) => this.open(done),
     });
     this.timer = setTimeout(() => void this.run(), 0);
   }
@@ -86,39 +90,60 @@ class Check {
     if (this.up !== was) this.settle(this.up, outcome.detail);
   }
 
+  private open(done: buildConnector.Callback): void {
+    const { connection, settings } = this;
+    openCheck({ ...connection, timeoutMs: settings.timeoutMs }, (error, socket) => {
+      if (socket !== null) done(null, socket);
+      else done(error ?? new Error('no connection'), null);
+    });
+  }
+
   private tcp(): Promise<Outcome> {
-    const { endpoint } = this;
     return new Promise((resolve) => {
-      const socket = endpoint.kind === 'unix' ? connect(endpoint.path) : connect(endpoint.port, formatAddress(endpoint.address));
-      const done = (outcome: Outcome) => {
-        socket.destroy();
-        resolve(outcome);
-      };
-      socket.setTimeout(this.settings.timeoutMs, () => done({ good: false, detail: 'connect timed out' }));
-      socket.on('connect', () => done({ good: true, detail: 'connected' }));
-      socket.on('error', (error: NodeJS.ErrnoException) => done({ good: false, detail: error.code ?? error.message }));
+      openCheck({ ...this.connection, timeoutMs: this.settings.timeoutMs }, (error, socket) => {
+        // What was written to a server that listens is for it to read.
+        socket?.destroySoon();
+        const { code, message } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
+        resolve(error === null ? { good: true, detail: 'connected' } : { good: false, detail: code ?? message ?? 'no connection' });
+      });
+    });
+  }
+
+  private http2(authority: string, signal: AbortSignal): Promise<number> {
+    const { connection, settings } = this;
+    return new Promise((resolve, reject) => {
+      openCheck({ ...connection, timeoutMs: settings.timeoutMs }, (error, socket) => {
+        if (socket === null) reject(error ?? new Error('no connection'));
+        else askHttp2(socket, { path: settings.path, authority, secured: connection.tls !== null }, signal).then(resolve, reject);
+      });
     });
   }
 
   private async http(): Promise<Outcome> {
-    const { endpoint, settings } = this;
+    const { settings } = this;
+    const { endpoint, http2 } = this.connection;
+    const host = settings.host ?? (endpoint.kind === 'unix' ? 'localhost' : endpoint.text);
     const origin = endpoint.kind === 'unix' ? 'http://localhost' : `http://${endpoint.text}`;
     const signal = AbortSignal.timeout(settings.timeoutMs);
+    const judge = (status: number) => ({
+      good: settings.expect.some(([low, high]) => status >= low && status <= high),
+      detail: `HTTP ${status}`,
+    });
     try {
+      if (http2) return judge(await this.http2(host, signal));
       const response: Dispatcher.ResponseData = await this.agent.request({
         origin,
         path: settings.path,
         method: 'GET',
         signal,
         headers: {
-          host: settings.host ?? (endpoint.kind === 'unix' ? 'localhost' : endpoint.text),
+          host,
           'user-agent': 'bulkhead-health',
           connection: 'close',
         },
       });
       await response.body.dump({ limit: 64 * 1024, signal });
-      const { statusCode } = response;
-      return { good: settings.expect.some(([low, high]) => statusCode >= low && statusCode <= high), detail: `HTTP ${statusCode}` };
+      return judge(response.statusCode);
     } catch (error) {
       if (signal.aborted) return { good: false, detail: 'timed out' };
       const { code, message } = error as NodeJS.ErrnoException;
@@ -132,11 +157,20 @@ export class Health {
   private readonly planner: Planner;
   private readonly events: HealthEvents;
   private readonly random: () => number;
+  private readonly tlsOf: (pool: Pool) => ClientMaterial | null;
   private checks = new Map<string, Check>();
 
-  constructor(servers: ServerTable, planner: Planner, events: HealthEvents, random: () => number) {
+  /** `tlsOf`: what is spoken to the servers of a pool; null where they are spoken to in the clear. */
+  constructor(
+    servers: ServerTable,
+    planner: Planner,
+    tlsOf: (pool: Pool) => ClientMaterial | null,
+    events: HealthEvents,
+    random: () => number,
+  ) {
     this.servers = servers;
     this.planner = planner;
+    this.tlsOf = tlsOf;
     this.events = events;
     this.random = random;
   }
@@ -153,7 +187,9 @@ export class Health {
           this.servers.setUp(row, true);
           continue;
         }
-        const key = JSON.stringify(pool.health);
+        const announced = pool.proxyProtocol === undefined ? null : announceSelf(pool.proxyProtocol);
+        const tls = this.tlsOf(pool);
+        const key = JSON.stringify([pool.health, pool.protocol, announced?.toString('latin1'), tls?.id]);
         const existing = before.get(name);
         if (existing !== undefined && existing.key === key) {
           before.delete(name);
@@ -162,10 +198,17 @@ export class Health {
         }
         this.checks.set(
           name,
-          new Check(key, server.endpoint, pool.health, this.servers.up(row) ? 'nothing' : 'down', this.random, (up, detail) => {
-            this.servers.setUp(row, up);
-            this.events.changed(pool.name, server.endpoint.text, up, detail);
-          }),
+          new Check(
+            key,
+            { endpoint: server.endpoint, announced, tls, http2: pool.protocol === 'h2' },
+            pool.health,
+            this.servers.up(row) ? 'nothing' : 'down',
+            this.random,
+            (up, detail) => {
+              this.servers.setUp(row, up);
+              this.events.changed(pool.name, server.endpoint.text, up, detail);
+            },
+          ),
         );
       }
     }

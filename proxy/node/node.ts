@@ -1,30 +1,44 @@
 /**
  * The control plane of one node: brings policies into force, watches over workers and servers, and shows what it sees. Traffic never comes by here.
  */
-import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Document, Endpoint, Problem } from '../../config/document.ts';
 import { formatProblem } from '../../config/problem.ts';
 import type { Image } from '../../policy/image.ts';
 import { rehearse } from '../../policy/rehearse.ts';
+import { KeySource, keyLocations } from '../identity/key-source.ts';
 import type { Journal } from '../observe/journal-store.ts';
 import type { Logger } from '../observe/log.ts';
-import type { Counters, FlowRecord, NodeView, ServerState, WorkerState } from '../observe/view.ts';
+import type { Counters, FlowPage, FlowRecord, FlowSearch, NodeView, ServerState, WorkerState } from '../observe/view.ts';
 import { Book } from '../shared/book.ts';
+import { readNodeLimits } from '../shared/node-limits.ts';
 import { createRing } from '../shared/ring.ts';
-import { ServerTable } from '../shared/servers.ts';
-import { Slices } from '../shared/slices.ts';
-import { SourceTable } from '../shared/sources.ts';
+import { TlsFiles } from '../tls/tls-files.ts';
+import { removeSocket } from '../wire/listen.ts';
 import { Crew, type Swapped } from './crew.ts';
 import { Health } from './health.ts';
 import { JournalPump } from './journal-pump.ts';
-import { APPLICATIONS_MAX, type Plan, type SharedMemory } from './plan.ts';
+import { LimitPlanner } from './limit-planner.ts';
+import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
-import { explainListenError, probe } from './probe.ts';
+import { blockedVips, endpointOf, explainListenError, vipsOf } from './probe.ts';
 import { Renewal, type Why } from './renewal.ts';
+import { serverStates } from './server-states.ts';
+import { SharedState } from './shared-state.ts';
+import { type Lent, Sockets } from './sockets.ts';
+import { Swaps } from './swaps.ts';
 
 export type ApplyResult =
-  | { readonly ok: true; readonly generation: number; readonly revoked: number; readonly kept: number; readonly milliseconds: number }
+  | {
+      readonly ok: true;
+      readonly generation: number;
+      /** Flows that were cut; those that come to their end by their rule's `on-revoke`; those that were left alone. */
+      readonly revoked: number;
+      readonly draining: number;
+      readonly kept: number;
+      /** From the order to the last cut, on all workers. */
+      readonly milliseconds: number;
+    }
   | { readonly ok: false; readonly problems: readonly string[] };
 
 /** What a document comes to when what holds beside it is laid over it: the document that is enforced. */
@@ -35,9 +49,8 @@ export type Prepared =
   | { readonly ok: true; readonly document: Document; readonly image: Image }
   | { readonly ok: false; readonly problems: readonly string[] };
 
-/** A swap that not every worker has answered by then is reported; it stays in force where it is. */
-const SWAP_MS_MAX = 30_000;
-const DRAIN_POLL_MS = 20;
+/** How long an idle client may still come where a new process waits for the end of this one: what was sent by then has arrived. */
+const LAST_WORD_MS = 1_000;
 /** Records for the page when it asks for live flows. */
 const VERSION: string = (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
@@ -48,12 +61,6 @@ interface InForce {
   readonly appliedAt: number;
 }
 
-interface PendingSwap {
-  readonly generation: number;
-  readonly answers: Map<number, Swapped>;
-  readonly done: () => void;
-}
-
 export class Node implements NodeView {
   readonly version = VERSION;
   readonly node: string;
@@ -61,17 +68,16 @@ export class Node implements NodeView {
   readonly pid = process.pid;
   private readonly log: Logger;
   private readonly journal: Journal;
-  private readonly shared: SharedMemory;
-  private readonly servers_: ServerTable;
-  private readonly connections: Slices;
-  private readonly sources: SourceTable;
+  private readonly shared: SharedState;
   private readonly book = new Book();
   private readonly planner: Planner;
+  private readonly limitPlanner = new LimitPlanner();
   private readonly health: Health;
   private readonly crew: Crew;
+  private readonly swaps: Swaps;
   private readonly pump: JournalPump;
+  private readonly sockets: Sockets;
   private inForce: InForce | null = null;
-  private swap: PendingSwap | null = null;
   private queue: Promise<unknown> = Promise.resolve();
   private generations = 0;
   private applied = 0;
@@ -79,35 +85,48 @@ export class Node implements NodeView {
   private refusal: { at: number; problems: string[] } | null = null;
   private draining = false;
   private readonly renewal: Renewal;
+  private readonly tls: TlsFiles;
+  private readonly keys: KeySource;
 
-  constructor(settings: { node: string; workers: number }, journal: Journal, log: Logger) {
+  /** `sockets`: listening sockets that were bound elsewhere; they are the node's from here on. */
+  constructor(settings: { node: string; workers: number }, journal: Journal, log: Logger, sockets = new Sockets(settings.workers)) {
+    this.sockets = sockets;
     this.node = settings.node;
     this.log = log;
     this.journal = journal;
     const { workers } = settings;
-    this.servers_ = new ServerTable(workers);
-    this.connections = new Slices(workers, APPLICATIONS_MAX + 1);
-    this.sources = new SourceTable(workers, { seed: randomBytes(4).readInt32LE() });
-    this.shared = { workers, servers: this.servers_.buffers, connections: this.connections.buffer, sources: this.sources.buffer };
+    this.shared = new SharedState(workers);
     const rings = Array.from({ length: workers }, () => createRing());
-    this.planner = new Planner(this.servers_);
+    this.tls = new TlsFiles({
+      changed: () => this.renew('certificates'),
+      trouble: (owner, message) => log.warn({ owner, message }, 'files of TLS'),
+    });
+    this.planner = new Planner(this.shared.servers, this.tls);
     this.health = new Health(
-      this.servers_,
+      this.shared.servers,
       this.planner,
+      (pool) => this.tls.pool(pool),
       {
         changed: (pool, server, up, detail) => log[up ? 'info' : 'warn']({ pool, server, detail }, up ? 'server is up' : 'server is down'),
       },
       Math.random,
     );
     this.renewal = new Renewal(log, (why) => this.renew(why));
+    this.keys = new KeySource({
+      learnt: (location, keys) => this.crew.teach(location, keys),
+      trouble: (location, message) => log.warn({ location, message }, 'keys of a token issuer cannot be had; those that are known stay'),
+    });
     this.pump = new JournalPump(rings, journal);
-    this.crew = new Crew(this.shared, rings, {
+    this.crew = new Crew(this.shared.memory, rings, {
       died: (worker, why) => this.workerDied(worker, why),
-      swapped: (worker, result) => this.workerSwapped(worker, result),
+      swapped: (worker, result) => this.swaps.answered(worker, result),
+      keysWanted: (location) => this.keys.wanted(location),
+      keys: () => this.keys.sets(),
       pressing: (worker) => this.pump.pump(worker),
       decided: ({ type: _, unlogged, ...flow }) => log.info(unlogged === 0 ? flow : { ...flow, unlogged }, 'flow decided'),
       trouble: (worker, message, detail) => log.error({ worker, ...detail }, message),
     });
+    this.swaps = new Swaps(this.crew, this.book, sockets, log);
   }
 
   // --- bringing a policy into force ----------------------------------------------------------------------------------------------
@@ -124,12 +143,12 @@ export class Node implements NodeView {
    * operator cuts off beside it is no fault of it. Changes nothing.
    */
   async prepare(written: Document, lay: Lay = asWritten): Promise<Prepared> {
-    const ignorance = await this.renewal.learn(written);
+    const ignorance = [...(await this.renewal.learn(written)), ...this.tls.want(written)];
     if (ignorance.length > 0) return { ok: false, problems: ignorance };
     const alone = this.renewal.compile(written);
     const failed = rehearse(alone, written.tests).filter((test) => !test.passed);
     if (failed.length > 0) return { ok: false, problems: failed.map((test) => `test failed: ${test.message}`) };
-    const blocked = await this.blockedVips(written);
+    const blocked = await blockedVips(vipsOf(written), this.vipsInForce(), this.sockets.vips);
     if (blocked.length > 0) return { ok: false, problems: blocked };
     const document = lay(written);
     return { ok: true, document, image: document === written ? alone : this.renewal.compile(document) };
@@ -146,15 +165,15 @@ export class Node implements NodeView {
     const generation = ++this.generations;
     let common: Omit<Plan, 'ledger'>;
     try {
-      common = this.planner.plan(document, image, generation);
+      common = this.planOf(document, image, generation);
     } catch (error) {
       return this.refuse([(error as Error).message]);
     }
-    const answers = await this.swapTo(common, image);
+    const answers = await this.swaps.to(common, image);
     const failures = [...answers.values()].flatMap((answer) => answer.failures);
     if (failures.length > 0) {
       const problems = [...new Set(failures.map((failure) => explainListenError(endpointOf(document, failure.endpoint), failure.code)))];
-      if (before !== null) await this.swapTo(this.planner.plan(before.document, before.image, ++this.generations), before.image);
+      if (before !== null) await this.swaps.to(this.planOf(before.document, before.image, ++this.generations), before.image);
       this.book.settle();
       return this.refuse(problems);
     }
@@ -162,7 +181,9 @@ export class Node implements NodeView {
     this.book.settle();
     this.renewal.watch(document, image);
     this.planner.settle(document);
+    this.tls.settle(document);
     this.health.watch(document);
+    this.keys.settle(keyLocations(document));
     this.applied++;
     this.refusal = null;
     const sum = (of: (answer: Swapped) => number) => [...answers.values()].reduce((total, answer) => total + of(answer), 0);
@@ -171,11 +192,20 @@ export class Node implements NodeView {
       ok: true,
       generation,
       revoked: sum((answer) => answer.cut),
+      draining: sum((answer) => answer.draining),
       kept: sum((answer) => answer.kept),
       milliseconds,
     } as const;
-    this.log.info({ generation, revoked: outcome.revoked, kept: outcome.kept, milliseconds }, 'policy in force');
+    this.log.info(
+      { generation, revoked: outcome.revoked, draining: outcome.draining, kept: outcome.kept, milliseconds },
+      'policy in force',
+    );
     return outcome;
+  }
+
+  private planOf(document: Document, image: Image, generation: number): Omit<Plan, 'ledger'> {
+    const limits = this.limitPlanner.plan(document, (asked) => this.renewal.compile(asked));
+    return { ...this.planner.plan(document, image, generation), limits };
   }
 
   /** Compiles what is in force again, since the time has come or something was learnt; flows that it no longer allows end. */
@@ -190,10 +220,11 @@ export class Node implements NodeView {
     const { document } = before;
     const image = this.renewal.compile(document);
     const generation = ++this.generations;
-    const answers = await this.swapTo(this.planner.plan(document, image, generation), image);
+    const answers = await this.swaps.to(this.planOf(document, image, generation), image);
     this.inForce = { ...before, image, generation };
     this.book.settle();
     this.renewal.watch(document, image);
+    if (why === 'certificates') this.health.watch(document);
     const revoked = [...answers.values()].reduce((total, answer) => total + answer.cut, 0);
     this.log.info({ generation, why, revoked }, 'policy renewed');
   }
@@ -209,66 +240,46 @@ export class Node implements NodeView {
     return { ok: false, problems };
   }
 
-  private async blockedVips(document: Document): Promise<string[]> {
-    const ours = this.inForce?.document.applications.flatMap((application) => application.vips.map((vip) => vip.endpoint)) ?? [];
-    const held = new Set(ours.map((endpoint) => endpoint.text));
-    const ports = new Set(ours.map((endpoint) => (endpoint.kind === 'tcp' ? endpoint.port : 0)));
-    const wanted = document.applications
-      .flatMap((application) => application.vips.map((vip) => vip.endpoint))
-      .filter((endpoint) => !held.has(endpoint.text));
-    const answers = await Promise.all(wanted.map((endpoint) => probe(endpoint, endpoint.kind === 'tcp' && ports.has(endpoint.port))));
-    return answers.filter((answer) => answer !== null);
-  }
-
-  private async swapTo(common: Omit<Plan, 'ledger'>, image: Image): Promise<Map<number, Swapped>> {
-    const slices = this.book.open(image, this.shared.workers);
-    const answers = new Map<number, Swapped>();
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
-        this.log.error({ generation: common.generation, answered: answers.size }, 'not every worker has taken the policy in time');
-        resolve();
-      }, SWAP_MS_MAX);
-      const done = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      this.swap = { generation: common.generation, answers, done };
-      this.crew.swap(slices.map((ledger) => ({ ...common, ledger })));
-    });
-    this.swap = null;
-    return answers;
-  }
-
-  private workerSwapped(worker: number, result: Swapped): void {
-    const { swap } = this;
-    if (swap === null || swap.generation !== result.generation) {
-      // A worker that was started again, on its own.
-      for (const failure of result.failures) this.log.error({ worker, ...failure }, 'a worker cannot listen on a VIP');
-      return;
-    }
-    swap.answers.set(worker, result);
-    if (swap.answers.size === this.shared.workers) swap.done();
+  private vipsInForce(): Endpoint[] {
+    return this.inForce === null ? [] : vipsOf(this.inForce.document);
   }
 
   private workerDied(worker: number, why: string): void {
     this.pump.pump(worker);
     this.book.buryWorker(worker);
-    this.servers_.flows.clear(worker);
-    this.connections.clear(worker);
-    this.sources.clear(worker);
+    this.shared.clear(worker);
+    // The first worker binds the unix sockets, and has to find their paths free when it comes back.
+    if (worker === 0 && !this.draining)
+      for (const endpoint of this.vipsInForce())
+        if (endpoint.kind === 'unix' && !this.sockets.vips.has(endpoint.text)) removeSocket(endpoint.path);
     if (!this.draining) this.log.error({ worker, why }, 'a worker has died; its flows are lost, and it is started again');
+  }
+
+  /** Listening sockets for a process that follows this one, which goes on accepting until it drains. */
+  lendSockets(): Promise<Lent[]> {
+    return this.sockets.collect((desk) => this.crew.lend(desk));
+  }
+
+  /** Whether every worker answers. */
+  isAlive(): Promise<boolean> {
+    return this.crew.answers();
   }
 
   // --- leaving -------------------------------------------------------------------------------------------------------------------
 
-  /** Takes no new connections, lets what is under way finish, and ends when all has or the time is over. Answers how many were cut. */
-  async drain(withinMs: number): Promise<number> {
+  /**
+   * Takes no new connections, lets what is under way finish, and ends when all has or the time is over. Answers how many were cut. Where clients are
+   * served on (`handedOver` to another process, or by a service manager's next one), none of them is surprised: see LAST_WORD_MS.
+   */
+  async drain(withinMs: number, handedOver = false): Promise<number> {
     this.draining = true;
     this.renewal.stop();
+    this.tls.stop();
     this.health.stop();
-    this.crew.drain();
-    const until = performance.now() + withinMs;
-    while (!this.crew.drained && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    await this.keys.stop();
+    const patienceMs = handedOver ? withinMs / 2 : this.sockets.vips.size > 0 ? Math.min(LAST_WORD_MS, withinMs / 2) : 0;
+    this.sockets.close();
+    await this.crew.leave(withinMs, patienceMs, handedOver);
     const cut = this.book.read().applications.reduce((sum, application) => sum + application.connectionsActive, 0);
     await this.crew.stop();
     this.pump.stop();
@@ -295,35 +306,27 @@ export class Node implements NodeView {
 
   counters(): Counters {
     const kept = this.journal.counts();
-    return { ...this.book.read(), journal: { ...kept, dropped: kept.dropped + this.pump.dropped }, workerRestarts: this.crew.restarts };
+    return {
+      ...this.book.read(),
+      nodeLimits: readNodeLimits(this.shared.memory.limits),
+      journal: { ...kept, dropped: kept.dropped + this.pump.dropped },
+      workerRestarts: this.crew.restarts,
+    };
   }
 
   servers(): ServerState[] {
-    const now = Date.now();
-    return (this.inForce?.document.pools ?? []).flatMap((pool) =>
-      pool.servers.map((server): ServerState => {
-        const row = this.planner.rowOf(pool.name, server.endpoint.text)!;
-        const ejectedUntil = this.servers_.ejectedUntil(row);
-        return {
-          pool: pool.name,
-          server: server.endpoint.text,
-          weight: server.weight,
-          draining: server.drain,
-          up: this.servers_.up(row),
-          checkDetail: this.health.detail(pool.name, server.endpoint.text),
-          ejectedUntil: ejectedUntil > now ? ejectedUntil : 0,
-          flowsActive: this.servers_.flows.total(row),
-          dials: this.servers_.dialsOf(row),
-        };
-      }),
-    );
+    return this.inForce === null ? [] : serverStates(this.inForce.document, this.planner, this.shared.servers, this.health, Date.now());
+  }
+
+  certificates(): ReturnType<NodeView['certificates']> {
+    return { inUse: this.tls.certificates(), failures: this.tls.failures };
   }
 
   workers(): WorkerState[] {
     return this.crew.members.map((member) => ({
       id: member.id,
       generation: member.generation,
-      connections: this.connections.own(member.id, 0),
+      connections: this.shared.connectionsOf(member.id),
     }));
   }
 
@@ -339,15 +342,20 @@ export class Node implements NodeView {
     return this.journal.find(receipt);
   }
 
-  async recentFlows(
-    limit: number,
-    denied: boolean,
-    filter: { application?: string; source?: string; rule?: string } = {},
-  ): Promise<FlowRecord[]> {
-    // Asked for none, the workers hand over the records that they still hold.
+  async recentFlows(limit: number, denied: boolean): Promise<FlowRecord[]> {
+    await this.gatherRecords();
+    return this.journal.recent(limit, denied);
+  }
+
+  async searchFlows(search: FlowSearch): Promise<FlowPage> {
+    await this.gatherRecords();
+    return this.journal.search(search);
+  }
+
+  /** Asked for no flows, the workers hand over the records that they still hold. */
+  private async gatherRecords(): Promise<void> {
     await this.crew.flows(0, null);
     this.pump.pumpAll();
-    return this.journal.recent(limit, { ...filter, denied });
   }
 
   applies(): { applied: number; refused: number } {
@@ -368,9 +376,4 @@ export class Node implements NodeView {
   async killWorker(worker: number): Promise<void> {
     await this.crew.members[worker]!.thread?.terminate();
   }
-}
-
-function endpointOf(document: Document, text: string): Endpoint {
-  for (const application of document.applications) for (const vip of application.vips) if (vip.endpoint.text === text) return vip.endpoint;
-  throw new Error(`no VIP ${text} in the document`);
 }

@@ -2,8 +2,13 @@
  * What the workers need of a policy beyond the image: addresses to listen on and to dial, times and bounds. Made once by the main thread,
  * sent with a swap. It is small (no rules, no prefixes), so a structured clone of it costs nothing that traffic would notice.
  */
-import type { Balance, Ejection, Endpoint, Limits, Mode, Retries, Timeouts } from '../../config/document.ts';
+import type { JSONWebKeySet } from 'jose';
+import type { Balance, Ejection, Endpoint, Limits, Mode, Retries, RuleLimits, ServerProtocol, Timeouts } from '../../config/document.ts';
+import type { TokenIssuer } from '../../config/jwt.ts';
+import type { ProxyProtocolIn, ProxyProtocolOut } from '../../config/proxy-protocol.ts';
+import type { Route } from '../../config/route.ts';
 import type { ServerTableBuffers } from '../shared/servers.ts';
+import type { PlannedTls } from '../tls/material.ts';
 import type { Target } from '../wire/dial.ts';
 
 export interface Plan {
@@ -16,16 +21,56 @@ export interface Plan {
   readonly applications: readonly PlannedApplication[];
   readonly pools: readonly PlannedPool[];
   readonly connectionsMax: number;
+  /** null where no rule has limits. */
+  readonly limits: PlannedLimits | null;
+  /** Listening sockets that the main thread has for the workers; absent where they bind all by themselves. */
+  readonly inheritance?: Inheritance;
+}
+
+/** Where a worker asks the main thread for listening sockets, and for which VIPs there are some. */
+export interface Inheritance {
+  readonly desk: Desk;
+  readonly vips: readonly { readonly text: string; readonly isShared: boolean }[];
+}
+
+/** An abstract unix socket. Its name can be seen by everybody on the machine; the token is known to our threads alone. */
+export interface Desk {
+  readonly path: string;
+  readonly token: string;
+}
+
+export interface PlannedLimits {
+  readonly rules: readonly PlannedRuleLimits[];
+  /** Answers who is in the sources that limits are counted for, see `policy/membership.ts`; null where none is asked for. */
+  readonly membership: SharedArrayBuffer | null;
+}
+
+export interface PlannedRuleLimits {
+  /** Record of the rule in the image. */
+  readonly record: number;
+  /** Its number in the table of what is spent, kept by its name through changes. */
+  readonly id: number;
+  readonly name: string;
+  readonly limits: RuleLimits;
+  /** Where it counts by segment: each source of `from`, with a number of its own and the number that it is asked for by. */
+  readonly sources: readonly { readonly id: number; readonly asked: number }[];
 }
 
 export interface PlannedApplication {
   readonly name: string;
   readonly mode: Mode;
   readonly observes: boolean;
-  /** Index into `pools`. */
+  /** Index into `pools`: where flows go that no route speaks of. */
   readonly pool: number;
+  readonly routes: readonly Route[];
+  /** Issuers of the tokens that its requests may bring. */
+  readonly tokens: readonly TokenIssuer[];
   readonly timeouts: Timeouts;
   readonly limits: Limits;
+  /** null: nobody's PROXY header is believed. */
+  readonly proxyProtocol: ProxyProtocolIn | null;
+  /** null: bytes are taken as they come. */
+  readonly tls: PlannedTls | null;
   /** A column of the shared connection counts, kept by the application's name through changes. */
   readonly column: number;
 }
@@ -38,6 +83,9 @@ export interface PlannedPool {
   readonly retries: Retries;
   readonly idleConnections: number;
   readonly idleTimeoutMs: number;
+  readonly protocol: ServerProtocol;
+  /** null: its servers get no PROXY header. */
+  readonly proxyProtocol: ProxyProtocolOut | null;
   /** Maglev: index into `servers` for each entry; null for other ways of balancing. */
   readonly maglev: SharedArrayBuffer | null;
 }
@@ -58,6 +106,10 @@ export interface SharedMemory {
   /** Column 0: the whole process. Column 1 and up: applications. */
   readonly connections: SharedArrayBuffer;
   readonly sources: SharedArrayBuffer;
+  /** What is spent of the limits of rules. */
+  readonly ruleLimits: SharedArrayBuffer;
+  /** Hits of the node's limits, a row a worker. */
+  readonly limits: SharedArrayBuffer;
 }
 
 export const APPLICATIONS_MAX = 4_096;
@@ -75,7 +127,12 @@ export interface WorkerStart {
 /** Main to worker. */
 export type ToWorker =
   | { readonly type: 'swap'; readonly plan: Plan }
-  | { readonly type: 'drain' }
+  /** `handedOver`: a new process accepts from the same sockets. `patient`: idle clients may stay; a second message without it ends them. */
+  | { readonly type: 'drain'; readonly handedOver: boolean; readonly patient: boolean }
+  /** Bring the listening sockets to the desk, for another process. */
+  | { readonly type: 'lend'; readonly desk: Desk }
+  /** Keys of a token issuer; null: none could be had. */
+  | { readonly type: 'keys'; readonly location: string; readonly keys: JSONWebKeySet | null }
   | { readonly type: 'stop' }
   | { readonly type: 'flows'; readonly id: number; readonly limit: number; readonly receipt: string | null };
 
@@ -86,10 +143,13 @@ export type FromWorker =
       readonly generation: number;
       readonly cut: number;
       readonly kept: number;
+      readonly draining: number;
       readonly failures: readonly { readonly endpoint: string; readonly code: string }[];
     }
   | { readonly type: 'flows'; readonly id: number; readonly flows: readonly import('../observe/view.ts').FlowRecord[] }
   | { readonly type: 'idle' }
+  /** A token names a key that is not in the set. */
+  | { readonly type: 'keys-wanted'; readonly location: string }
   | { readonly type: 'pressing' }
   /** A flow whose rule says `log`. `unlogged`: how many before it were too many to tell. */
   | {

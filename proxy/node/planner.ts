@@ -7,6 +7,8 @@ import type { Document, Endpoint, Pool } from '../../config/document.ts';
 import type { Image } from '../../policy/image.ts';
 import { maglevTable } from '../balance/maglev.ts';
 import { SERVERS_MAX, type ServerTable } from '../shared/servers.ts';
+import type { ClientMaterial } from '../tls/material.ts';
+import type { TlsFiles } from '../tls/tls-files.ts';
 import type { Target } from '../wire/dial.ts';
 import { APPLICATIONS_MAX, type Plan, type PlannedPool, type PlannedServer } from './plan.ts';
 
@@ -16,18 +18,21 @@ export class PlanError extends Error {
 
 export class Planner {
   private readonly servers: ServerTable;
+  private readonly tls: TlsFiles;
   private readonly rows = new Map<string, number>();
   private readonly taken = new Uint8Array(SERVERS_MAX);
   private readonly columns = new Map<string, number>();
 
-  constructor(servers: ServerTable) {
+  constructor(servers: ServerTable, tls: TlsFiles) {
     this.servers = servers;
+    this.tls = tls;
   }
 
-  /** The plan of a document but for the ledger, which each worker gets its own of. Throws PlanError where shared memory has no room. */
-  plan(document: Document, image: Image, generation: number): Omit<Plan, 'ledger'> {
+  /** The plan of a document but for its limits, and for the ledger, which each worker gets its own of. Throws PlanError where shared memory has no room. */
+  plan(document: Document, image: Image, generation: number): Omit<Plan, 'ledger' | 'limits'> {
     const pools = document.pools.map((pool) => this.pool(pool));
     const poolIndex = new Map(document.pools.map((pool, i) => [pool.name, i]));
+    const alike = sharing();
     return {
       generation,
       image: image.buffer,
@@ -38,8 +43,12 @@ export class Planner {
         mode: application.mode,
         observes: application.enforcement === 'observe',
         pool: poolIndex.get(application.pool)!,
-        timeouts: application.timeouts,
-        limits: application.limits,
+        routes: application.routes,
+        tokens: application.tokens,
+        timeouts: alike(application.timeouts),
+        limits: alike(application.limits),
+        proxyProtocol: application.proxyProtocol ?? null,
+        tls: this.tls.application(application),
         column: this.column(application.name),
       })),
       vips: vipsInImageOrder(document, image),
@@ -63,11 +72,12 @@ export class Planner {
   }
 
   private pool(pool: Pool): PlannedPool {
+    const tls = this.tls.pool(pool);
     const servers = pool.servers.map(
       (server): PlannedServer => ({
         row: this.row(pool.name, server.endpoint.text),
         text: server.endpoint.text,
-        target: targetOf(server.endpoint),
+        target: targetOf(server.endpoint, tls),
         weight: server.drain ? 0 : server.weight,
       }),
     );
@@ -86,6 +96,8 @@ export class Planner {
       retries: pool.retries,
       idleConnections: pool.idleConnections,
       idleTimeoutMs: pool.idleTimeoutMs,
+      protocol: pool.protocol,
+      proxyProtocol: pool.proxyProtocol ?? null,
       maglev: table === null ? null : (table.buffer as SharedArrayBuffer),
     };
   }
@@ -122,6 +134,17 @@ function rowKey(pool: string, server: string): string {
   return `${pool} ${server}`;
 }
 
+/** One object for all that are equal: a message carries it once, and a worker takes over a plan of a thousand applications sooner. */
+function sharing(): <T extends object>(value: T) => T {
+  const known = new Map<string, object>();
+  return <T extends object>(value: T): T => {
+    const key = JSON.stringify(value);
+    const same = known.get(key);
+    if (same === undefined) known.set(key, value);
+    return (same ?? value) as T;
+  };
+}
+
 function vipsInImageOrder(document: Document, image: Image): Plan['vips'] {
   const endpoints = new Map(
     document.applications.flatMap((application) => application.vips.map((vip): [string, Endpoint] => [vip.endpoint.text, vip.endpoint])),
@@ -132,7 +155,8 @@ function vipsInImageOrder(document: Document, image: Image): Plan['vips'] {
   }));
 }
 
-function targetOf(endpoint: Endpoint): Target {
-  if (endpoint.kind === 'unix') return { kind: 'unix', host: endpoint.path, port: 0 };
-  return { kind: endpoint.address.family === 4 ? 'tcp4' : 'tcp6', host: formatAddress(endpoint.address), port: endpoint.port };
+function targetOf(endpoint: Endpoint, material: ClientMaterial | null): Target {
+  const tls = material === null ? {} : { tls: material };
+  if (endpoint.kind === 'unix') return { kind: 'unix', host: endpoint.path, port: 0, ...tls };
+  return { kind: endpoint.address.family === 4 ? 'tcp4' : 'tcp6', host: formatAddress(endpoint.address), port: endpoint.port, ...tls };
 }

@@ -14,7 +14,7 @@ import { Sources } from '../sources/sources.ts';
 /** Schedules are looked at this often at least: clocks may be set, and a timer doesn't notice. */
 const SCHEDULE_MS_MAX = 30_000;
 
-export type Why = 'schedule' | 'sources';
+export type Why = 'schedule' | 'sources' | 'certificates';
 
 export class Renewal {
   private readonly log: Logger;

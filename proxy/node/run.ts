@@ -1,6 +1,7 @@
-/** Runs a node from a file until it is told to stop: start, reload on SIGHUP, drain on SIGTERM and Ctrl-C. */
+/** Runs a node from a file until it is told to stop or followed: start, reload on SIGHUP, drain on SIGTERM and Ctrl-C, successor on SIGUSR2. */
 import { join } from 'node:path';
 import type { Document } from '../../config/document.ts';
+import type { Source } from '../../config/load.ts';
 import { formatProblem } from '../../config/problem.ts';
 import { type Admin, openAdmin } from '../admin/server.ts';
 import { History, keepHistory } from '../observe/history.ts';
@@ -11,7 +12,14 @@ import { Control } from '../versions/control.ts';
 import { readGiven } from '../versions/given.ts';
 import type { Refused } from '../versions/orders.ts';
 import { VersionStore } from '../versions/store.ts';
+import { removeSocket } from '../wire/listen.ts';
+import { takeActivated } from './activation.ts';
+import type { Leaving } from './handover.ts';
 import { Node } from './node.ts';
+import { Ownership } from './ownership.ts';
+import { Service } from './service.ts';
+import { Sockets } from './sockets.ts';
+import { startSuccessor } from './successor.ts';
 
 export interface RunOptions {
   readonly file: string;
@@ -19,6 +27,10 @@ export interface RunOptions {
   readonly drainMs: number;
   /** Overrides the file. */
   readonly workers: number | null;
+  /** Takes over from the process that owns the state folder, if there is one. */
+  readonly takeover?: boolean;
+  /** The program and its words for a new process that takes over from this one on SIGUSR2; null or absent where there is none. */
+  readonly successor?: readonly string[] | null;
   /** Overrides the file. */
   readonly logLevel?: LogLevel;
   readonly onReady?: (info: { vips: string[]; admin: string | null }) => void;
@@ -36,8 +48,11 @@ export class StartError extends Error {
 
 /** A second signal this long after the first one ends the drain at once. */
 const HURRY_AFTER_MS = 1_000;
+/** The process before has closed its admin endpoint when it says that it leaves; this is for one that hangs. */
+const ADMIN_MS_MAX = 5_000;
+const ADMIN_RETRY_MS = 50;
 
-/** Resolves with the exit status when the node has drained. Rejects with a StartError where it cannot start. */
+/** Resolves with the exit status when the node has drained. Rejects with an error that has a `code` where it cannot start. */
 export async function runNode(options: RunOptions): Promise<number> {
   const { sources, loaded } = readGiven(options.file);
   if (!loaded.ok) throw new StartError('bad-file', loaded.problems.map(formatProblem).join('\n'));
@@ -45,34 +60,101 @@ export async function runNode(options: RunOptions): Promise<number> {
   const settings = document.process;
   const log = openLog(options.logLevel ?? settings.log.level, settings.node);
   for (const warning of warnings) log.warn({ code: warning.code }, formatProblem(warning));
+  const workers = options.workers ?? settings.workers;
+  const sockets = new Sockets(workers);
+  for (const lent of takeActivated(process.env, document)) sockets.add(lent);
+  // Listened for from here on: a node that is told to stop while it starts stops in order, too.
+  const stopping = stopSignal();
+  const ownership = await Ownership.claim(settings.state, options.takeover ?? false, log);
+  try {
+    return await runOwned({ ...options, document, sources, log, sockets, workers, ownership, stopping });
+  } catch (error) {
+    // The process that was to be followed goes on as before.
+    ownership.predecessor?.giveUp();
+    ownership.close(false);
+    sockets.close();
+    throw error;
+  }
+}
+
+interface Owned extends RunOptions {
+  readonly document: Document;
+  readonly sources: readonly Source[];
+  readonly log: Logger;
+  readonly sockets: Sockets;
+  readonly workers: number;
+  readonly ownership: Ownership;
+  readonly stopping: Promise<string>;
+}
+
+async function runOwned(owned: Owned): Promise<number> {
+  const { document, log, sockets, ownership } = owned;
+  const settings = document.process;
+  const { predecessor } = ownership;
   const journal = openJournal({
     directory: settings.state === null ? null : join(settings.state, 'journal'),
     sizeBytes: settings.journal.sizeBytes,
     segmentBytes: settings.journal.segmentBytes,
+    ageMs: settings.journal.ageMs,
     onTrouble: (trouble) =>
       trouble === null
         ? log.info({}, 'the journal is written again')
         : log.error({ code: trouble.code }, `the journal cannot be written: ${trouble.message}`),
   });
-  // Listened for from here on: a node that is told to stop while it starts stops in order, too.
-  const stopping = stopSignal();
-  const node = new Node({ node: settings.node, workers: options.workers ?? settings.workers }, journal, log);
-  // A reload that is asked for during the start comes after it.
+  const activated = sockets.vips;
+  for (const lent of predecessor?.sockets ?? []) {
+    // The service manager's own, which this process has been given already.
+    if (activated.has(lent.vip)) lent.socket.close();
+    else sockets.add(lent);
+  }
+  const service = new Service({ ...process.env }, log);
+  const node = new Node({ node: settings.node, workers: owned.workers }, journal, log, sockets);
   const control = new Control(node, await openVersions(settings.state, log), await openAudit(settings.state, log), log);
-  const reload = () => void reloadFile(options.file, control, document, log);
+  let admin: Admin | null = null;
+  const followed = Promise.withResolvers<string>();
+  let isReady = false;
+  let wasFollowed = false;
+  let isStopped = false;
+  void owned.stopping.then(() => (isStopped = true));
+  const leaving: Leaving = {
+    isReady: () => isReady,
+    hold: () => control.hold(),
+    lend: () => node.lendSockets(),
+    failed: (pid, why) => log.error({ pid, why }, 'a process that came to take over did not; this one carries on'),
+    async followed(pid) {
+      log.info({ pid }, 'a new process carries the traffic');
+      isReady = false;
+      wasFollowed = true;
+      await service.close();
+      await control.close();
+      await admin?.close();
+      admin = null;
+      ownership.close(true);
+      followed.resolve('takeover');
+    },
+  };
+  // A node that follows another has its folder only once it carries the traffic.
+  if (predecessor === null) await ownership.settle(leaving);
+  // A reload that is asked for during the start comes after it.
+  const reload = () => void reloadFile(owned.file, control, document, log, service, () => describe(node, document));
   process.on('SIGHUP', reload);
-  const started = await control.start(sources, document);
-  if (!started.ok) {
+  const started = await control.start(owned.sources, document);
+  // What a predecessor listens on stays where it is, unix sockets and their paths as well.
+  if (!started.ok || (predecessor !== null && isStopped)) {
     await control.close();
-    await node.drain(0);
+    await node.drain(0, predecessor !== null);
+    if (started.ok) throw new StartError('stopped', 'told to stop before it had taken over; the running process goes on');
     throw new StartError('cannot-start', (started.problems ?? []).map((problem) => problem.message).join('\n') || started.message);
+  }
+  for (const path of sockets.settle()) if (path.startsWith('unix:')) removeSocket(path.slice('unix:'.length));
+  if (predecessor !== null) {
+    await ownership.settle(leaving);
+    void predecessor.gone.then(() => journal.readFolder());
   }
   const history = new History();
   const sampling = keepHistory(node, history);
-  let admin: Admin | null = null;
   try {
-    if (settings.admin !== null)
-      admin = await openAdmin(settings.admin, node, history, log, { orders: control, tokens: settings.adminTokens });
+    admin = await openAdminOf(settings, node, history, log, control, predecessor !== null);
   } catch (error) {
     sampling.stop();
     await control.close();
@@ -84,10 +166,17 @@ export async function runNode(options: RunOptions): Promise<number> {
     { vips: vips.length, admin: admin?.address().text ?? null, workers: node.workers().length, generation: started.generation },
     'ready',
   );
-  options.onReady?.({ vips, admin: admin?.address().text ?? null });
+  isReady = true;
+  service.ready(describe(node, document));
+  service.watch(() => node.isAlive());
+  const successor = () => void startSuccessor(owned.successor ?? null, log);
+  process.on('SIGUSR2', successor);
+  owned.onReady?.({ vips, admin: admin?.address().text ?? null });
 
-  const signal = await stopping;
-  log.info({ signal, drainMs: options.drainMs }, 'draining');
+  const signal = await Promise.race([owned.stopping, followed.promise]);
+  isReady = false;
+  log.info({ signal, drainMs: owned.drainMs }, 'draining');
+  if (!wasFollowed) service.stopping('draining');
   const drainingSince = performance.now();
   // A terminal and npm both pass Ctrl-C on, so the second one that comes at once is the same one.
   const hurry = () => {
@@ -95,11 +184,16 @@ export async function runNode(options: RunOptions): Promise<number> {
   };
   process.on('SIGINT', hurry);
   process.on('SIGTERM', hurry);
+  // A signal can come in the middle of a takeover, which then comes to its end first.
   await control.close();
-  const cut = await node.drain(options.drainMs);
+  if (wasFollowed) await followed.promise;
+  const cut = await node.drain(owned.drainMs, wasFollowed);
   sampling.stop();
   await admin?.close();
+  if (!wasFollowed) ownership.close(false);
+  await service.close();
   process.off('SIGHUP', reload);
+  process.off('SIGUSR2', successor);
   process.off('SIGINT', hurry);
   process.off('SIGTERM', hurry);
   if (cut > 0) log.warn({ connections: cut }, 'the drain time is over; connections that were still open are cut');
@@ -108,10 +202,60 @@ export async function runNode(options: RunOptions): Promise<number> {
   return 0;
 }
 
+/** One line for the service manager's status. */
+function describe(node: Node, document: Document): string {
+  const vips = document.applications.reduce((sum, { vips: { length } }) => sum + length, 0);
+  return `generation ${node.policy().generation} in force; ${vips} VIPs, ${node.workers().length} workers`;
+}
+
+/**
+ * After a takeover the traffic is carried already, so an address that the process before has not let go of yet is asked for again, and in the end
+ * done without: the log says so. At a plain start it is an error.
+ */
+async function openAdminOf(
+  settings: Document['process'],
+  node: Node,
+  history: History,
+  log: Logger,
+  control: Control,
+  tookOver: boolean,
+): Promise<Admin | null> {
+  if (settings.admin === null) return null;
+  const until = performance.now() + ADMIN_MS_MAX;
+  for (;;) {
+    try {
+      return await openAdmin(settings.admin, node, history, log, {
+        orders: control,
+        tokens: settings.adminTokens,
+        tls: settings.adminTls,
+      });
+    } catch (error) {
+      if (!tookOver) throw error;
+      if (performance.now() > until) {
+        log.error(
+          { err: error },
+          'the admin endpoint is not there; this node carries traffic without it, and takes orders by SIGHUP alone',
+        );
+        return null;
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, ADMIN_RETRY_MS));
+  }
+}
+
 /** Applies the file again. On any problem the policy in force stays, and the log says why. */
-async function reloadFile(file: string, control: Control, started: Document, log: Logger): Promise<void> {
+async function reloadFile(
+  file: string,
+  control: Control,
+  started: Document,
+  log: Logger,
+  service: Service,
+  status: () => string,
+): Promise<void> {
+  service.reloading();
   const { sources, loaded } = readGiven(file);
   const result = await control.reload(sources, loaded).catch(fault);
+  service.ready(result.ok ? status() : 'the file is not applied; the last good policy stays in force');
   if (!result.ok) {
     const problems = (result.problems ?? []).map(
       (problem) => `${problem.at === null ? '' : `${problem.at}: `}error[${problem.code}]: ${problem.message}`,

@@ -2,6 +2,7 @@
  * The last ten minutes of the counters, one sample a second, in memory: what turns sums that only grow into rates, and the duration
  * histograms into quantiles of the last minute. Time is passed in; nothing here reads a clock.
  */
+import { hitNodeLimit } from '../shared/node-limits.ts';
 import { type Counters, DURATION_BOUNDS_SECONDS, type Histogram } from './view.ts';
 
 export const HISTORY_SECONDS = 600;
@@ -126,7 +127,10 @@ export class History {
   #track(application: string): Track | null {
     let track = this.#applications.get(application);
     if (track === undefined) {
-      if (this.#applications.size >= HISTORY_APPLICATIONS_MAX) return null;
+      if (this.#applications.size >= HISTORY_APPLICATIONS_MAX) {
+        hitNodeLimit('history-applications');
+        return null;
+      }
       track = newTrack();
       this.#applications.set(application, track);
     }

@@ -24,9 +24,9 @@ export function* linesOfChunk(bytes: Buffer): Generator<Buffer> {
 
 /**
  * A file from its end, as buffers of whole lines. A file that cannot be read (deleted meanwhile, most likely) has none; `bytesRead` counts
- * what each step cost.
+ * what each step cost, and `start` is where its lines begin: everything behind it has been handed over by then.
  */
-export async function* blocksBackward(source: LineSource): AsyncGenerator<{ lines: Buffer; bytesRead: number }> {
+export async function* blocksBackward(source: LineSource): AsyncGenerator<{ lines: Buffer; start: number; bytesRead: number }> {
   const file = await open(source.path, 'r').catch(() => null);
   if (file === null) return;
   try {
@@ -40,10 +40,12 @@ export async function* blocksBackward(source: LineSource): AsyncGenerator<{ line
       if (bytesRead < block.length) return;
       const firstNewline = start === 0 ? -1 : block.indexOf(NEWLINE);
       if (start > 0 && firstNewline < 0) {
-        rest = rest.length + block.length > LINE_BYTES_MAX ? Buffer.alloc(0) : Buffer.concat([block, rest]);
-        yield { lines: Buffer.alloc(0), bytesRead };
+        const before = start + block.length + rest.length;
+        const tooLong = rest.length + block.length > LINE_BYTES_MAX;
+        rest = tooLong ? Buffer.alloc(0) : Buffer.concat([block, rest]);
+        yield { lines: Buffer.alloc(0), start: tooLong ? start : before, bytesRead };
       } else {
-        yield { lines: Buffer.concat([block.subarray(firstNewline + 1), rest]), bytesRead };
+        yield { lines: Buffer.concat([block.subarray(firstNewline + 1), rest]), start: start + firstNewline + 1, bytesRead };
         rest = block.subarray(0, Math.max(0, firstNewline));
       }
       end = start;

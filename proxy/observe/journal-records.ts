@@ -1,22 +1,20 @@
-/** From lines to flow records: parsing what can be parsed, and choosing by what a reader asks for. */
+/** From lines to flow records: parsing what can be parsed. */
 import { linesOfChunk } from './journal-lines.ts';
 import type { FlowRecord } from './view.ts';
 
-/** Absent parts match everything. */
-export interface FlowFilter {
-  readonly denied?: boolean;
-  readonly application?: string;
-  readonly source?: string;
-  readonly rule?: string;
+export interface PlacedRecord {
+  readonly record: FlowRecord;
+  /** Where its line begins in `lines`. */
+  readonly at: number;
 }
 
-/** The records in whole lines, last first. Lines without `needle` are not parsed; a block without it is not even split. */
-export function* recordsOf(lines: Buffer, needle: Buffer | null): Generator<FlowRecord> {
-  if (needle !== null && !lines.includes(needle)) return;
+/** The records in whole lines, last first. Lines without every needle are not parsed; a block without one is not even split. */
+export function* recordsOf(lines: Buffer, needles: readonly Buffer[]): Generator<PlacedRecord> {
+  if (needles.some((needle) => !lines.includes(needle))) return;
   for (const line of linesOfChunk(lines)) {
-    if (needle !== null && !line.includes(needle)) continue;
+    if (needles.some((needle) => !line.includes(needle))) continue;
     const record = parseRecord(line);
-    if (record !== null) yield record;
+    if (record !== null) yield { record, at: line.byteOffset - lines.byteOffset };
   }
 }
 
@@ -28,18 +26,4 @@ function parseRecord(line: Buffer): FlowRecord | null {
   } catch {
     return null;
   }
-}
-
-/** A source is named with its port or without. */
-function isFrom(source: string, wanted: string): boolean {
-  return source === wanted || source.replace(/^\[(.*)\]:[0-9]+$|:[0-9]+$/, '$1') === wanted;
-}
-
-export function matches(record: FlowRecord, filter: FlowFilter): boolean {
-  return (
-    (filter.denied !== true || record.verdict === 'deny') &&
-    (filter.application === undefined || record.application === filter.application) &&
-    (filter.source === undefined || isFrom(record.source, filter.source)) &&
-    (filter.rule === undefined || record.rule === filter.rule)
-  );
 }

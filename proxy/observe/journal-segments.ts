@@ -2,6 +2,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hitNodeLimit } from '../shared/node-limits.ts';
 
 const SEGMENT_NAME = /^journal-\d{8}T\d{9}Z-\d+-\d{6}\.ndjson$/;
 /** A node that is restarted over and over leaves small segments behind; their number is bounded as well as their bytes. */
@@ -37,6 +38,17 @@ export function listSegments(directory: string): Segment[] {
     });
 }
 
+/** Deletes the segments that were written last before a moment (milliseconds since the epoch), the last one aside where it is still being written. */
+export async function forgetBefore(segments: readonly Segment[], moment: number, isLastOpen: boolean): Promise<Segment[]> {
+  const kept: Segment[] = [];
+  for (const [index, segment] of segments.entries()) {
+    const written = isLastOpen && index === segments.length - 1 ? undefined : statSync(segment.path, { throwIfNoEntry: false })?.mtimeMs;
+    if (written !== undefined && written < moment) await unlink(segment.path).catch(() => kept.push(segment));
+    else kept.push(segment);
+  }
+  return kept;
+}
+
 /** Deletes the oldest segments until the rest fits; the newest always stays. One that cannot be deleted is tried again next time. */
 export async function forgetOldest(segments: readonly Segment[], sizeBytes: number): Promise<Segment[]> {
   let total = segments.reduce((sum, segment) => sum + segment.size, 0);
@@ -48,6 +60,7 @@ export async function forgetOldest(segments: readonly Segment[], sizeBytes: numb
       (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT',
     );
     if (!gone) break;
+    if (total <= sizeBytes) hitNodeLimit('journal-segments');
     total -= segment.size;
     first++;
   }

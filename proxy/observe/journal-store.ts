@@ -3,13 +3,13 @@
  * it; workers hand it chunks of complete lines. A disk that fails or lags costs records, which are counted, and never a flow.
  */
 import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { hitNodeLimit } from '../shared/node-limits.ts';
 import { JournalBuffers } from './journal-buffers.ts';
 import { DenialTail } from './journal-denials.ts';
-import { blocksBackward, type LineSource } from './journal-lines.ts';
-import { type FlowFilter, matches, recordsOf } from './journal-records.ts';
-import { forgetOldest, listSegments, type Segment, segmentName } from './journal-segments.ts';
-import type { FlowRecord } from './view.ts';
+import { type JournalPart, recordsBackward, SEARCH_BYTES_MAX, searchParts } from './journal-search.ts';
+import { forgetBefore, forgetOldest, listSegments, type Segment, segmentName } from './journal-segments.ts';
+import type { FlowPage, FlowRecord, FlowSearch } from './view.ts';
 
 /** What waits for the disk at most. At 300 bytes a record this is about 27,000 records, a quarter of a second at full load. */
 const QUEUE_BYTES_MAX = 8 * 1024 * 1024;
@@ -17,8 +17,9 @@ const QUEUE_BYTES_MAX = 8 * 1024 * 1024;
 const MEMORY_BYTES_MAX = 4 * 1024 * 1024;
 /** After a failed write: long enough not to hammer a broken disk, short enough to lose little when it is well again. */
 const RETRY_MS_DEFAULT = 1000;
-/** How far back a filtered listing reads, so that a filter that matches nothing cannot read a whole journal at each call. */
-const RECENT_SCAN_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Segments end, and are looked at, this often within the age that a record may have. */
+const AGE_PARTS = 8;
 
 const SLOW_DISK = 'slow-disk';
 
@@ -27,9 +28,13 @@ export interface JournalOptions {
   readonly directory: string | null;
   readonly sizeBytes: number;
   readonly segmentBytes: number;
+  /** null or absent: records stay as long as the size allows. Of what is older, all goes within an eighth of the age. */
+  readonly ageMs?: number | null;
   /** Called when the state changes: with the trouble when it begins or becomes another, with null when records are kept again. */
   readonly onTrouble: (trouble: JournalTrouble | null) => void;
   readonly retryMs?: number;
+  /** How far back one search reads. */
+  readonly searchBytes?: number;
 }
 
 export interface JournalTrouble {
@@ -43,10 +48,14 @@ export interface Journal {
   append(chunk: Uint8Array, records: number, denials?: boolean): void;
   /** The record of a receipt, or null. Reads the whole journal where it must. */
   find(receipt: string): Promise<FlowRecord | null>;
-  /** At most `limit` records that match, newest first; reads at most the newest 32 MiB. */
-  recent(limit: number, filter?: FlowFilter): Promise<FlowRecord[]>;
+  /** The newest `limit` records, or denials, that stand in the newest 64 MiB; newest first. */
+  recent(limit: number, denied?: boolean): Promise<FlowRecord[]>;
+  /** Records that match, a page at a time. What the workers have handed over so far is looked through; what comes meanwhile is not. */
+  search(search: FlowSearch): Promise<FlowPage>;
   /** Sums since the start. `bytes` and `written` count what was kept, on disk or in memory. */
   counts(): { written: number; dropped: number; bytes: number };
+  /** Another process has written into the folder and has ended: its records are part of the journal from here on. */
+  readFolder(): void;
   /** Writes what waits and lets go of the file. What is appended afterwards is dropped. */
   close(): Promise<void>;
 }
@@ -54,6 +63,8 @@ export interface Journal {
 interface Chunk {
   readonly bytes: Buffer;
   readonly records: number;
+  /** Its place among all chunks of this run. */
+  readonly number: number;
 }
 
 export function openJournal(options: JournalOptions): Journal {
@@ -70,6 +81,7 @@ class JournalStore implements Journal {
   #segments: Segment[] = [];
   #file: FileHandle | null = null;
   #sequence = 0;
+  #chunks = 0;
   /** Waiting for the disk, oldest first; without a folder it is the journal itself. */
   #queue: Chunk[] = [];
   #queuedBytes = 0;
@@ -79,6 +91,11 @@ class JournalStore implements Journal {
   #retryTimer: NodeJS.Timeout | null = null;
   #trouble: string | null = null;
   #closed = false;
+  #ageTimer: NodeJS.Timeout | null = null;
+  /** When the segment that is being written was begun. */
+  #openedAt = 0;
+  /** The folder may hold segments that are not in the list. */
+  #isStale = false;
   #written = 0;
   #dropped = 0;
   #bytes = 0;
@@ -91,6 +108,8 @@ class JournalStore implements Journal {
     } catch (error) {
       this.#report(error);
     }
+    const { ageMs = null } = options;
+    if (ageMs !== null) this.#ageTimer = setInterval(() => this.#forgetAged(ageMs), Math.min(ageMs / AGE_PARTS, 60_000)).unref();
   }
 
   append(chunk: Uint8Array, records: number, denials = true): void {
@@ -102,6 +121,7 @@ class JournalStore implements Journal {
     }
     if (!memoryOnly && this.#queuedBytes + chunk.byteLength > QUEUE_BYTES_MAX) {
       this.#dropped += records;
+      hitNodeLimit('journal-queue');
       // A disk that fails explains the full queue by itself.
       if (this.#trouble === null)
         this.#setTrouble({ code: SLOW_DISK, message: 'The disk is slower than the flows; journal records are dropped.' });
@@ -110,7 +130,7 @@ class JournalStore implements Journal {
     // A copy: the view may lie over shared memory that its worker writes again.
     const bytes = memoryOnly ? Buffer.from(chunk) : this.#buffers.copy(chunk);
     if (denials) this.#denials.add(bytes);
-    this.#queue.push({ bytes, records });
+    this.#queue.push({ bytes, records, number: this.#chunks++ });
     this.#queuedBytes += bytes.length;
     if (memoryOnly) this.#keepNewest(bytes.length, records);
     else this.#pump();
@@ -118,29 +138,53 @@ class JournalStore implements Journal {
 
   async find(receipt: string): Promise<FlowRecord | null> {
     const needle = Buffer.from(`"receipt":${JSON.stringify(receipt)}`);
-    for await (const record of this.#backward(needle, Number.POSITIVE_INFINITY)) if (record.receipt === receipt) return record;
-    return null;
+    return this.#reading(async () => {
+      for await (const record of recordsBackward(this.#parts(), [needle])) if (record.receipt === receipt) return record;
+      return null;
+    });
   }
 
-  async recent(limit: number, filter: FlowFilter = {}): Promise<FlowRecord[]> {
-    const onlyDenied =
-      filter.denied === true && filter.application === undefined && filter.source === undefined && filter.rule === undefined;
-    if (onlyDenied && this.#denials.seeded && limit <= this.#denials.capacity) return this.#denials.newest(limit);
-    const wanted = onlyDenied ? Math.max(limit, this.#denials.capacity) : limit;
+  async recent(limit: number, denied = false): Promise<FlowRecord[]> {
+    if (limit <= 0) return [];
+    const newest = (most: number) => this.#page({ limit: most, filter: denied ? { verdict: 'deny' } : {}, cursor: null });
+    if (!denied) return (await newest(limit)).flows;
+    const { capacity } = this.#denials;
+    if (this.#denials.seeded && limit <= capacity) return this.#denials.newest(limit);
     const mark = this.#denials.mark();
-    const found: FlowRecord[] = [];
-    if (wanted <= 0) return found;
-    for await (const record of this.#backward(onlyDenied ? DenialTail.NEEDLE : null, RECENT_SCAN_BYTES_MAX)) {
-      if (matches(record, filter)) found.push(record);
-      if (found.length >= wanted) break;
-    }
-    if (!onlyDenied) return found.slice(0, limit);
-    this.#denials.seed(found, mark);
-    return limit <= this.#denials.capacity ? this.#denials.newest(limit) : found.slice(0, limit);
+    const { flows } = await newest(Math.max(limit, capacity));
+    this.#denials.seed(flows, mark);
+    return limit <= capacity ? this.#denials.newest(limit) : flows.slice(0, limit);
+  }
+
+  async search(search: FlowSearch): Promise<FlowPage> {
+    await this.#settled();
+    // What still waits has no place yet that a cursor could name later.
+    return this.#page(search, this.#options.directory === null ? this.#parts() : this.#segmentParts());
+  }
+
+  #page(search: FlowSearch, parts = this.#parts()): Promise<FlowPage> {
+    return this.#reading(() => searchParts(parts, search, this.#options.searchBytes ?? SEARCH_BYTES_MAX));
   }
 
   counts(): { written: number; dropped: number; bytes: number } {
     return { written: this.#written, dropped: this.#dropped, bytes: this.#bytes };
+  }
+
+  readFolder(): void {
+    this.#isStale = true;
+    // A write under way is about to replace the list of segments: the next one looks.
+    if (this.#writing === null) this.#list();
+  }
+
+  #list(): void {
+    this.#isStale = false;
+    const current = this.#file === null ? [] : this.#segments.slice(-1);
+    try {
+      const found = this.#options.directory === null ? [] : listSegments(this.#options.directory);
+      this.#segments = [...found.filter(({ path }) => path !== current[0]?.path), ...current];
+    } catch (error) {
+      this.#report(error);
+    }
   }
 
   async close(): Promise<void> {
@@ -149,37 +193,37 @@ class JournalStore implements Journal {
     if (this.#options.directory === null) return;
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
     this.#retryTimer = null;
+    if (this.#ageTimer !== null) clearInterval(this.#ageTimer);
     this.#pump();
     while (this.#writing !== null) await this.#writing;
     await this.#closeFile();
   }
 
-  /** Records newest first: what waits in memory, then the segments as far as they were written when this was called. */
-  async *#backward(needle: Buffer | null, scanBytesMax: number): AsyncGenerator<FlowRecord> {
+  /** Buffers that are looked at are not used again meanwhile. */
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
     this.#readers++;
     try {
-      yield* this.#scanBackward(needle, scanBytesMax);
+      return await read();
     } finally {
       this.#readers--;
     }
   }
 
-  async *#scanBackward(needle: Buffer | null, scanBytesMax: number): AsyncGenerator<FlowRecord> {
-    const waiting = [...this.#inFlight, ...this.#queue].reverse();
-    const sources: LineSource[] = this.#segments.map(({ path, size }) => ({ path, size })).reverse();
-    let scanned = 0;
-    for (const chunk of waiting) {
-      yield* recordsOf(chunk.bytes, needle);
-      scanned += chunk.bytes.length;
-      if (scanned >= scanBytesMax) return;
-    }
-    for (const source of sources) {
-      for await (const block of blocksBackward(source)) {
-        yield* recordsOf(block.lines, needle);
-        scanned += block.bytesRead;
-        if (scanned >= scanBytesMax) return;
-      }
-    }
+  /** Newest first: what waits in memory, then the segments as far as they are written now. */
+  #parts(): JournalPart[] {
+    const waiting = [...this.#inFlight, ...this.#queue].map(({ number, bytes }) => ({ name: `chunk-${number}`, bytes }));
+    return [...waiting.reverse(), ...this.#segmentParts()];
+  }
+
+  #segmentParts(): JournalPart[] {
+    return this.#segments.map(({ path, size }) => ({ name: basename(path), path, size })).reverse();
+  }
+
+  /** Waits until what was handed over so far has its place on disk, so that a cursor holds; not for a disk that fails or lags. */
+  async #settled(): Promise<void> {
+    const last = this.#chunks;
+    const first = () => (this.#inFlight[0] ?? this.#queue[0])?.number ?? last;
+    while (this.#writing !== null && this.#trouble === null && first() < last) await this.#writing;
   }
 
   #keepNewest(addedBytes: number, addedRecords: number): void {
@@ -221,6 +265,7 @@ class JournalStore implements Journal {
   async #write(batch: readonly Chunk[]): Promise<boolean> {
     const bytes = batch.length === 1 ? batch[0]!.bytes : Buffer.concat(batch.map((chunk) => chunk.bytes));
     try {
+      if (this.#isStale) this.#list();
       const current = this.#segments.at(-1);
       if (this.#file !== null && current !== undefined && current.size + bytes.length > this.#options.segmentBytes) await this.#closeFile();
       const file = this.#file ?? (await this.#openSegment());
@@ -238,6 +283,21 @@ class JournalStore implements Journal {
     }
   }
 
+  /** Between two writes, as if it were one: nothing else touches the segments meanwhile. */
+  #forgetAged(ageMs: number): void {
+    if (this.#writing !== null || this.#closed) return;
+    const forget = async () => {
+      if (this.#file !== null && Date.now() - this.#openedAt > ageMs / AGE_PARTS) await this.#closeFile();
+      this.#segments = await forgetBefore(this.#segments, Date.now() - ageMs, this.#file !== null);
+    };
+    this.#writing = forget()
+      .catch((error: unknown) => this.#report(error))
+      .then(() => {
+        this.#writing = null;
+        this.#pump();
+      });
+  }
+
   async #openSegment(): Promise<FileHandle> {
     const directory = this.#options.directory!;
     await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -250,6 +310,7 @@ class JournalStore implements Journal {
         if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
         throw error;
       }
+      this.#openedAt = Date.now();
       this.#segments.push({ path, size: 0 });
       return this.#file;
     }

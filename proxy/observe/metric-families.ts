@@ -21,15 +21,25 @@ export interface MetricFamily {
   readonly values: readonly Sample[];
 }
 
+/** What the admin endpoint counts of itself. */
+export interface AdminCounts {
+  readonly wrong_tokens: number;
+  readonly failed_handshakes: number;
+  /** ISO 8601; null without TLS. */
+  readonly certificate_ends: string | null;
+}
+
 /** Every family of one scrape, in the order in which they are printed. */
-export function metricFamilies(view: NodeView): MetricFamily[] {
+export function metricFamilies(view: NodeView, admin: AdminCounts | null = null): MetricFamily[] {
   const counters = view.counters();
   const policy = view.policy();
   return [
     ...flowFamilies(counters, policy.document),
     ...httpFamilies(counters, policy.document),
+    ...tlsFamilies(view, counters),
     ...serverFamilies(view),
     ...nodeFamilies(view, counters, policy.generation),
+    ...(admin === null ? [] : adminFamilies(admin)),
     ...processFamilies(view.startedAt),
   ];
 }
@@ -108,6 +118,29 @@ function httpFamilies(counters: Counters, document: Document): MetricFamily[] {
   ];
 }
 
+/** Applications that have never spoken TLS have no series. */
+function tlsFamilies(view: NodeView, counters: Counters): MetricFamily[] {
+  const speaking = counters.applications.filter((a) => a.handshakes.some(({ count }) => count > 0));
+  const { inUse, failures } = view.certificates();
+  return [
+    counter(
+      'bulkhead_tls_handshakes_total',
+      'TLS of clients, by how it went: full and resumed ones by version, hellos passed on, and failures.',
+      speaking.flatMap((a) => a.handshakes.map(({ result, count }) => ({ labels: { application: a.application, result }, value: count }))),
+    ),
+    gauge(
+      'bulkhead_certificate_expiry_seconds',
+      'End of a certificate in use, in seconds since the epoch.',
+      inUse.map(({ application, name, notAfter }) => ({ labels: { application, name }, value: notAfter / 1000 })),
+    ),
+    counter(
+      'bulkhead_certificate_reload_failures_total',
+      'Changed files of TLS that were no good; what was read before stayed.',
+      single(failures),
+    ),
+  ];
+}
+
 function serverFamilies(view: NodeView): MetricFamily[] {
   const now = Date.now();
   const servers = view.servers();
@@ -149,10 +182,35 @@ function nodeFamilies(view: NodeView, counters: Counters, generation: number): M
       byResult('written', counters.journal.written),
       byResult('dropped', counters.journal.dropped),
     ]),
+    counter(
+      'bulkhead_node_limit_hits_total',
+      'Times that a limit was hit that belongs to no application.',
+      counters.nodeLimits.map(({ limit, hits }) => ({ labels: { limit }, value: hits })),
+    ),
     counter('bulkhead_worker_restarts_total', 'Workers that died and were replaced.', single(counters.workerRestarts)),
     gauge('bulkhead_build_info', 'Always 1; the labels say what runs.', [
       { labels: { version: view.version, runtime: process.version, node: view.node }, value: 1 },
     ]),
+  ];
+}
+
+function adminFamilies({ wrong_tokens, failed_handshakes, certificate_ends }: AdminCounts): MetricFamily[] {
+  const byReason = (reason: string, value: number): Sample => ({ labels: { reason }, value });
+  return [
+    counter(
+      'bulkhead_admin_refusals_total',
+      'Whom the admin endpoint turned away: with a token that nobody has, or in the TLS handshake.',
+      [byReason('wrong-token', wrong_tokens), byReason('handshake', failed_handshakes)],
+    ),
+    ...(certificate_ends === null
+      ? []
+      : [
+          gauge(
+            'bulkhead_admin_certificate_end_seconds',
+            'End of its certificate, in seconds since the epoch.',
+            single(Date.parse(certificate_ends) / 1000),
+          ),
+        ]),
   ];
 }
 

@@ -2,6 +2,7 @@
  * What the running node shows of itself: the one face that the admin endpoint, the metrics and the status page read.
  * The control plane implements it; nothing behind it knows who looks.
  */
+import type { Address, Prefix } from '../../config/address.ts';
 import type { Document } from '../../config/document.ts';
 
 export interface NodeView {
@@ -15,13 +16,17 @@ export interface NodeView {
   readiness(): { ready: boolean; reason: string };
   counters(): Counters;
   servers(): ServerState[];
+  /** Certificates of applications, and how often new ones were no good. */
+  certificates(): { readonly inUse: readonly CertificateState[]; readonly failures: number };
   workers(): WorkerState[];
   /** Live flows, newest first, at most `limit`; asks the workers. */
   liveFlows(limit: number): Promise<FlowRecord[]>;
   /** One flow, live or from the journal; null where neither knows it. */
   flow(receipt: string): Promise<FlowRecord | null>;
   /** The newest ended flows that the journal still holds, newest first; `denied` keeps only denials. */
-  recentFlows(limit: number, denied: boolean, filter?: { application?: string; source?: string; rule?: string }): Promise<FlowRecord[]>;
+  recentFlows(limit: number, denied: boolean): Promise<FlowRecord[]>;
+  /** Ended flows of the journal that match, a page at a time, newest first. */
+  searchFlows(search: FlowSearch): Promise<FlowPage>;
   applies(): { applied: number; refused: number };
   /** The last problem that kept a reload from being applied; null when the last one was. */
   lastRefusal(): { at: number; problems: string[] } | null;
@@ -33,6 +38,8 @@ export interface Counters {
   readonly rules: RuleCounters[];
   /** Limits that were hit, by their name in the file or code (`head-bytes`, `connections-per-source`, …). */
   readonly limits: { application: string; limit: string; hits: number }[];
+  /** Every limit of the node that belongs to no application, also those that were never hit. */
+  readonly nodeLimits: { limit: string; hits: number }[];
   readonly journal: { written: number; dropped: number; bytes: number };
   readonly workerRestarts: number;
 }
@@ -51,6 +58,8 @@ export interface ApplicationCounters {
   readonly responses: readonly [number, number, number, number, number];
   readonly flowDuration: Histogram;
   readonly requestDuration: Histogram;
+  /** TLS of clients, by how it went: `full-1.3`, `timeout`, … */
+  readonly handshakes: readonly { readonly result: string; readonly count: number }[];
 }
 
 export interface RuleCounters {
@@ -72,7 +81,7 @@ export interface Histogram {
 /** Upper bounds of the duration histograms. The last bucket (+Inf) is implied. */
 export const DURATION_BOUNDS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600] as const;
 
-export const DIAL_RESULTS = ['connected', 'refused', 'timeout', 'reset', 'unreachable', 'exhausted', 'error'] as const;
+export const DIAL_RESULTS = ['connected', 'refused', 'timeout', 'reset', 'unreachable', 'exhausted', 'tls', 'error'] as const;
 export type DialResult = (typeof DIAL_RESULTS)[number];
 
 export interface ServerState {
@@ -88,6 +97,14 @@ export interface ServerState {
   readonly ejectedUntil: number;
   readonly flowsActive: number;
   readonly dials: Readonly<Record<DialResult, number>>;
+}
+
+export interface CertificateState {
+  readonly application: string;
+  /** Its first name. */
+  readonly name: string;
+  /** Milliseconds since the epoch. */
+  readonly notAfter: number;
 }
 
 export interface WorkerState {
@@ -107,6 +124,13 @@ export interface FlowRecord {
   readonly method: string | null;
   readonly host: string | null;
   readonly path: string | null;
+  /** The name that a TLS client asked for. */
+  readonly sni: string | null;
+  /** The protocol agreed on where TLS ends here; those offered, with commas, where it passes through. */
+  readonly alpn: string | null;
+  readonly ja4: string | null;
+  /** The version of TLS where it ends here: 1.2 or 1.3. */
+  readonly tls: string | null;
   /** null: no verdict was reached, because the bytes were not a request. */
   readonly verdict: 'allow' | 'deny' | 'would_deny' | null;
   readonly rule: string | null;
@@ -118,7 +142,43 @@ export interface FlowRecord {
   readonly bytes_in: number;
   readonly bytes_out: number;
   readonly duration_ms: number;
+  /** A live flow that the policy no longer allows, and that comes to its end by the rule's `on-revoke`. */
+  readonly draining?: boolean;
   /** null while the flow is live. */
   readonly ended_by: 'client' | 'server' | 'proxy' | 'policy' | null;
   readonly reason: string | null;
+}
+
+/** `none`: the bytes were no request, so that no verdict was reached. */
+export const VERDICTS = ['allow', 'deny', 'would_deny', 'none'] as const;
+export type FlowVerdict = (typeof VERDICTS)[number];
+
+/** Absent parts match everything. */
+export interface FlowFilter {
+  readonly verdict?: FlowVerdict;
+  readonly application?: string;
+  readonly rule?: string;
+  readonly source?: FlowSource;
+  /** Milliseconds since the epoch, of the moment at which a flow began: from `since` on, up to and without `until`. */
+  readonly since?: number;
+  readonly until?: number;
+}
+
+/** An address, one with its port, or a prefix. */
+export type FlowSource =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'address'; readonly address: Address }
+  | { readonly kind: 'prefix'; readonly prefix: Prefix };
+
+export interface FlowSearch {
+  readonly limit: number;
+  readonly filter: FlowFilter;
+  /** From `next` of an earlier page; null: from the newest record. */
+  readonly cursor: string | null;
+}
+
+/** At most `limit` flows, newest first by their end. `next` is null where nothing older is left. */
+export interface FlowPage {
+  readonly flows: FlowRecord[];
+  readonly next: string | null;
 }

@@ -2,6 +2,7 @@
  * The end of a denied connection, when it is more than a reset: last words, after which the client gets a moment to read them, or a tarpit.
  * Its flow is accounted for already, and holds no place under the caps; so these are bounded by themselves.
  */
+import { hitNodeLimit } from '../shared/node-limits.ts';
 import type { Timed } from '../wire/wheel.ts';
 import type { Wire, WireOwner } from '../wire/wire.ts';
 import type { Context } from '../worker/context.ts';
@@ -22,9 +23,12 @@ const ENCRYPTION_REFUSALS_MAX = 2;
 let farewells = 0;
 let tarpits = 0;
 
-/** Says the words and closes. False where too many are at it: then the wire is still its owner's. */
+/** Says the words and closes. False where too many are at it, which is counted: then the wire is still its owner's. */
 export function bidFarewell(context: Context, wire: Wire, words: Buffer, protocols: number, first: Buffer | null): boolean {
-  if (farewells >= FAREWELLS_MAX) return false;
+  if (farewells >= FAREWELLS_MAX) {
+    hitNodeLimit('farewells');
+    return false;
+  }
   farewells++;
   new Farewell(context, wire, FAREWELL_MS, () => farewells--).say(words, protocols, first);
   return true;
@@ -88,8 +92,12 @@ class Farewell implements WireOwner, Timed {
 
   wireData(_wire: Wire, bytes: Buffer, length: number): void {
     this.unread += length;
-    if (this.unread > UNREAD_BYTES_MAX) this.finish(true);
-    else this.answer(bytes, length);
+    if (this.unread <= UNREAD_BYTES_MAX) {
+      this.answer(bytes, length);
+      return;
+    }
+    hitNodeLimit('farewell-bytes');
+    this.finish(true);
   }
 
   wireEnd(): void {

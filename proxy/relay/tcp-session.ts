@@ -4,25 +4,32 @@
  */
 import type { DenyWith } from '../../config/document.ts';
 import { type ProtocolSet, SERVER_FIRST, UNKNOWN } from '../../config/protocols.ts';
-import { ALLOW, DENY, decide, kindOf, possibleProtocols, ruleOf } from '../../policy/decide.ts';
+import type { ConnectionFacts } from '../../policy/connection.ts';
+import { ALLOW, DENY, type Decision, decide, kindOf, NEED_REQUEST, possibleProtocols, ruleOf } from '../../policy/decide.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
 import { Lease, type LeasePlace, type Lessee } from '../balance/lease.ts';
 import type { PoolBalancer, SourceWords } from '../balance/pool.ts';
+import { beginDatabase, speaksDatabase } from '../databases/begin.ts';
 import type { PlannedApplication } from '../node/plan.ts';
 import type { DialResult, FlowRecord } from '../observe/view.ts';
 import * as ledger from '../shared/ledger.ts';
 import { Held } from '../wire/held.ts';
 import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
-import { closeFlow, describeFlow, type EndedBy, Flow, openFlow, Party } from '../worker/account.ts';
-import type { Arrival } from '../worker/arrival.ts';
+import { closeFlow, describeFlow, type EndedBy, Flow, openLate, Party } from '../worker/account.ts';
+import { type Arrival, connectionOf } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { countShadows, logDecided } from '../worker/decided.ts';
 import type { PolicyInForce } from '../worker/policy-in-force.ts';
+import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
+import type { Draining } from '../worker/revocation.ts';
+import { claimLimits } from '../worker/rule-limits.ts';
 import type { ListenerPlace, Session } from '../worker/session.ts';
-import { denialWords } from './denial.ts';
+import { Tenure, type TenurePlace } from '../worker/tenure.ts';
 import { detectClient, detectServer, MORE } from './detect.ts';
-import { bidFarewell, holdInTarpit } from './farewell.ts';
+import { detectAsFar } from './detect-refined.ts';
+import { type PartingPlace, partWith } from './parting.ts';
+import { Relay, type RelayPlace } from './relay.ts';
 
 /** Waiting for the client's first bytes; dialling; waiting for the server's banner; carrying; over. */
 const DETECTING = 0;
@@ -34,7 +41,7 @@ const OVER = 4;
 /** A silent client that may be waiting for a server to speak first gets a server after this long. */
 const SILENCE_MS = 200;
 
-export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee {
+export class TcpSession implements WireOwner, Session, LeasePlace, Lessee, RelayPlace, TenurePlace, PartingPlace {
   deadline = Number.POSITIVE_INFINITY;
   wheelSlot = -1;
   wheelNext: Timed | null = null;
@@ -44,47 +51,50 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
 
   readonly listener: ListenerPlace;
   readonly context: Context;
-  private readonly client: Wire;
+  readonly client: Wire;
   readonly source: SourceWords;
-  private readonly hasAddress: boolean;
+  readonly arrival: Arrival;
+  readonly known: ConnectionFacts;
+  readonly hasAddress: boolean;
   private readonly party: Party;
   readonly flow = new Flow();
   private readonly capsColumn: number;
   /** The policy that this session was last decided by, and its application there: a swap reaches sessions one after the other. */
   private decided: PolicyInForce;
-  private application: PlannedApplication;
+  application: PlannedApplication;
   pool: PoolBalancer;
   private atom: number;
-  private protocols: ProtocolSet = 0;
+  protocols: ProtocolSet = 0;
   private state: number = DETECTING;
   private server: Wire | null = null;
   private readonly lease: Lease;
   /** What was read before there was somewhere to send it: the client's first bytes, or the server's banner. */
-  private readonly held = new Held();
-  private heldFromServer = false;
+  readonly held = new Held();
+  heldFromServer = false;
   /** How the client's connection ends, once it is denied. */
   private denyWith: DenyWith | null = null;
-  private totalDeadline = Number.POSITIVE_INFINITY;
-  /** How long no byte may come: idle, or half-closed once one side has ended. */
-  private idleMs = 0;
+  /** From when both sides are there on. */
+  private relay: Relay | null = null;
+  private readonly tenure = new Tenure(this);
 
   constructor(context: Context, arrival: Arrival) {
     const { listener, source, hasAddress, application, early } = arrival;
     this.context = context;
     this.listener = listener;
     this.source = source;
+    this.arrival = early === null ? arrival : { ...arrival, early: null };
     this.hasAddress = hasAddress;
-    this.party = new Party(listener, arrival.sourceText);
+    this.known = connectionOf(arrival);
+    this.party = new Party(listener, arrival.sourceText, arrival.tls);
     this.capsColumn = application.column;
     this.application = application;
     this.decided = context.policy;
-    this.pool = context.policy.poolOf(listener.application);
+    this.pool = context.policy.poolFor(listener.application, arrival.tls, context.random);
     this.client = new Wire(arrival.handle, this);
     this.lease = new Lease(this, this);
     this.atom = hasAddress ? atomOf(context.policy.image, source[0], source[1], source[2], source[3]) : NO_ADDRESS_ATOM;
     context.sessions.add(this);
     this.flow.startedAt = context.clock.now();
-    this.takeTimeouts();
     this.consider();
     if (early !== null) this.wireData(this.client, early, early.length);
   }
@@ -93,18 +103,28 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
 
   /** Asks the policy with what is known; goes on, ends, or waits for what is missing. */
   private consider(): void {
-    const { policy } = this.context;
-    if (policy !== this.decided) {
+    if (this.context.policy !== this.decided) {
       this.redecide();
       return;
     }
-    const decision = decide(policy.image, this.listener.vip, this.atom, this.protocols, null);
+    const decision = this.judge(this.protocols);
     const kind = kindOf(decision);
     if (kind === ALLOW) this.admit(ruleOf(decision), ledger.RULE_ALLOW);
     else if (kind === DENY) {
       if (this.application.observes) this.admit(ruleOf(decision), ledger.RULE_WOULD_DENY);
       else this.deny(ruleOf(decision));
-    } else this.waitForProtocol();
+    } else if (kind === NEED_REQUEST && speaksDatabase(this.protocols)) this.handOver();
+    else this.waitForProtocol();
+  }
+
+  /** The rules ask for what is said to a database: a session that understands it takes the flow over, wires and all. */
+  private handOver(): void {
+    const { arrival, capsColumn, client, context, flow, held, lease, party, protocols, server } = this;
+    this.state = OVER;
+    context.wheel.disarm(this);
+    context.sessions.remove(this);
+    const from = { context, arrival, party, capsColumn, protocols, startedAt: flow.startedAt, client, server, lease };
+    beginDatabase({ ...from, serverLabel: flow.server }, held, this.heldFromServer);
   }
 
   private waitForProtocol(): void {
@@ -113,7 +133,7 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
       this.server!.resume();
       return;
     }
-    const possible = possibleProtocols(this.context.policy.image, this.listener.vip, this.atom);
+    const possible = possibleProtocols(this.context.policy.image, this.listener.vip, this.atom, this.known);
     if ((possible & ~SERVER_FIRST) === 0 && this.held.empty) {
       // Every protocol that could be allowed has the server speak first: a client of one of them says nothing now.
       this.connect();
@@ -129,28 +149,30 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
   }
 
   private admit(rule: number, verdict: ledger.RuleVerdict): void {
+    if (verdict === ledger.RULE_ALLOW && this.context.policy.limits !== null) {
+      const refusal = claimLimits(this, rule, this.application.observes);
+      if (refusal !== null) {
+        this.deny(rule, refusal.reason);
+        return;
+      }
+    }
     this.open(rule, verdict);
     if (this.state === BANNER) this.carry();
     else this.connect();
   }
 
-  private deny(rule: number): void {
+  private deny(rule: number, reason = 'denied'): void {
     this.open(rule, ledger.RULE_DENY);
     this.denyWith = this.context.policy.image.ruleDenyWith(rule) ?? 'reply';
-    this.finish('policy', 'denied', true);
+    this.finish('policy', reason, true);
   }
 
   private open(rule: number, verdict: ledger.RuleVerdict): void {
     const { flow } = this;
-    const startedAt = flow.startedAt;
-    const { bytesIn, bytesOut, server } = flow;
-    openFlow(this.context, flow, this.listener.application, rule, verdict, startedAt);
-    flow.bytesIn = bytesIn;
-    flow.bytesOut = bytesOut;
-    flow.server = server;
+    openLate(this.context, flow, this.listener.application, rule, verdict);
     flow.protocols = this.protocols;
     const { image } = this.context.policy;
-    if (image.hasShadows) countShadows(this.context, this.listener.vip, this.atom, flow, this.protocols, null);
+    if (image.hasShadows) countShadows(this.context, this.listener.vip, this.atom, flow, this.protocols, null, this.known);
     if (image.hasLogged) logDecided(this.context, flow, this.party);
   }
 
@@ -158,53 +180,54 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
     return this.state === OVER;
   }
 
-  redecide(): boolean {
-    if (this.state === OVER) return false;
+  redecide(): Redecided {
+    if (this.state === OVER) return KEPT;
     const { policy } = this.context;
     if (this.listener.vip < 0) {
-      this.revoke('vip removed');
-      return true;
+      return this.tenure.revoke('vip removed');
     }
     this.decided = policy;
     this.application = policy.application(this.listener.application);
-    this.pool = policy.poolOf(this.listener.application);
+    this.pool = policy.poolFor(this.listener.application, this.arrival.tls, this.context.random);
     // Addresses in no prefix share an atom with what has none, so the atom before does not tell whether there is an address.
     if (this.hasAddress) this.atom = atomOf(policy.image, this.source[0], this.source[1], this.source[2], this.source[3]);
-    this.takeTimeouts();
     if (!this.flow.live) {
       // No verdict yet: what it waits for may have changed, or it may be out of the question now. A dial under way is waited for.
-      const kind = kindOf(decide(policy.image, this.listener.vip, this.atom, this.protocols, null));
+      const kind = kindOf(this.judge(this.protocols));
       if (this.state !== DIALLING || (kind === DENY && !this.application.observes)) this.consider();
-      return this.over;
+      return this.over && this.client.owner === this ? CUT : KEPT;
     }
-    let decision = decide(policy.image, this.listener.vip, this.atom, this.protocols, null);
+    let decision = this.judge(this.protocols);
     // A flow that was admitted without a look at its bytes is past them now: what it carries can no longer be told.
-    if (kindOf(decision) !== ALLOW && kindOf(decision) !== DENY)
-      decision = decide(policy.image, this.listener.vip, this.atom, UNKNOWN, null);
-    if (kindOf(decision) !== DENY || this.application.observes) {
-      // A swap can bring a deadline nearer; it never moves one away, or frequent swaps would keep idle flows for ever.
-      if (this.state === RELAYING && this.nextDeadline() < this.deadline) this.context.wheel.arm(this, this.nextDeadline());
-      return false;
-    }
-    this.revoke(`revoked by ${policy.image.ruleName(ruleOf(decision))}`);
-    return true;
+    if (kindOf(decision) !== ALLOW && kindOf(decision) !== DENY) decision = this.judge(UNKNOWN);
+    return this.tenure.renew(decision, this.application.observes);
   }
 
-  /** Of the policy in force, for a flow in the stage that it is in. */
-  private takeTimeouts(): void {
-    const { idle, total, halfClosed } = this.application.timeouts;
-    this.totalDeadline = total === null ? Number.POSITIVE_INFINITY : this.flow.startedAt + total;
-    this.idleMs = this.client.ended || this.server?.ended === true ? halfClosed : idle;
+  get canDrain(): boolean {
+    return this.relay !== null;
   }
 
-  /** hot */
-  private nextDeadline(): number {
-    return Math.min(this.context.clock.coarse + this.idleMs, this.totalDeadline);
+  takeTimes(relieved: boolean): void {
+    this.relay?.swapped(relieved);
   }
 
-  private revoke(reason: string): void {
-    if (this.flow.live && this.listener.application >= 0)
-      this.context.policy.ledger.add(this.listener.application, ledger.FLOWS_REVOKED, 1);
+  cut(reason: string): void {
+    this.finish('policy', reason, true);
+  }
+
+  get draining(): Draining | null {
+    return this.tenure.draining;
+  }
+
+  limitedWires(): Wire[] {
+    return this.server === null ? [this.client] : [this.client, this.server];
+  }
+
+  heldBack(milliseconds: number): void {
+    this.relay?.heldBack(milliseconds);
+  }
+
+  limitPassed(_limit: ledger.Limit, reason: string): void {
     this.finish('policy', reason, true);
   }
 
@@ -256,32 +279,32 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
       this.count(fromServer ? 1 : 0, held.length);
       (fromServer ? this.client : this.server!).writeChunk(held);
     }
-    this.takeTimeouts();
-    this.context.wheel.arm(this, this.nextDeadline());
+    this.relay = new Relay(this, this.client, this.server!, this.flow.startedAt);
     if (this.server!.pending === 0) this.client.resume();
     if (this.client.pending === 0) this.server!.resume();
     // An end that came while there was nobody to pass it on to.
     if (this.client.ended) this.server!.end();
     if (this.server!.ended) this.client.end();
-    this.endIfDone();
+    if (this.relay.done) this.finishInOrder();
   }
 
   /** hot: must not allocate, and touches nothing but this flow's own state and counters. */
   wireData(wire: Wire, bytes: Buffer, length: number): void {
     if (this.state === RELAYING) {
       const fromClient = wire === this.client;
-      this.deadline = this.nextDeadline();
       this.count(fromClient ? 0 : 1, length);
-      (fromClient ? this.server! : this.client).relay(wire, bytes, 0, length);
+      if (fromClient) this.relay!.toServer(bytes, length);
+      else this.relay!.toClient(bytes, 0, length);
     } else if (this.state !== OVER) this.hold(wire, bytes, length);
   }
 
   /** hot */
-  private count(direction: 0 | 1, length: number): void {
+  count(direction: 0 | 1, length: number): void {
     if (direction === 0) this.flow.bytesIn += length;
     else this.flow.bytesOut += length;
     const application = this.listener.application;
     if (application >= 0) this.context.policy.ledger.add(application, direction === 0 ? ledger.BYTES_IN : ledger.BYTES_OUT, length);
+    if (this.flow.limits !== null) this.flow.limits.spend(length);
   }
 
   /** First bytes, of the client or of a server that speaks first. */
@@ -299,7 +322,7 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
     if (this.state === DIALLING) return;
     if (this.state === BANNER && !fromServer) this.server!.pause();
     else if (this.state === BANNER) this.client.pause();
-    const found = fromServer ? detectServer(held.bytes, held.length) : detectClient(held.bytes, held.length);
+    const found = fromServer ? detectServer(held.bytes, held.length) : detectAsFar(held, (protocols) => this.judge(protocols));
     if (found === MORE) {
       if (this.state === DETECTING) this.context.wheel.arm(this, this.flow.startedAt + this.application.timeouts.detect);
       wire.resume();
@@ -309,15 +332,13 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
     this.consider();
   }
 
+  private judge(protocols: ProtocolSet): Decision {
+    return decide(this.context.policy.image, this.listener.vip, this.atom, protocols, null, this.known);
+  }
+
   wireEnd(wire: Wire): void {
     if (this.state === RELAYING) {
-      const other = wire === this.client ? this.server! : this.client;
-      if (other.ended) this.endIfDone();
-      else {
-        other.end();
-        this.takeTimeouts();
-        this.context.wheel.arm(this, this.nextDeadline());
-      }
+      if (this.relay!.ended(wire)) this.finishInOrder();
       return;
     }
     if (wire === this.client && this.state !== DIALLING) {
@@ -334,22 +355,16 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
   }
 
   wireDrained(wire: Wire): void {
-    if (this.state !== RELAYING) return;
-    this.deadline = this.nextDeadline();
-    (wire === this.client ? this.server! : this.client).resume();
-    this.endIfDone();
+    if (this.state === RELAYING && this.relay!.drained(wire)) this.finishInOrder();
   }
 
-  /** Both have sent their last byte and all of it is on its way: an orderly end. */
-  private endIfDone(): void {
-    const server = this.server!;
-    if (!this.client.ended || !server.ended || this.client.pending > 0 || server.pending > 0) return;
-    this.finish(this.client.shut ? 'server' : 'client', 'closed', false);
+  private finishInOrder(): void {
+    this.finish(this.relay!.endedBy, 'closed', false);
   }
 
-  /** The bytes will not tell any more: judged as `unknown`. */
+  /** The bytes will not tell any more: judged as what they have told, or as `unknown`. */
   private settleUnknown(): void {
-    this.protocols = UNKNOWN;
+    this.protocols = (this.held.empty || this.heldFromServer ? MORE : detectClient(this.held.bytes, this.held.length)) || UNKNOWN;
     this.consider();
   }
 
@@ -361,7 +376,7 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
       return;
     }
     if (this.state === DETECTING) {
-      const possible = possibleProtocols(this.context.policy.image, this.listener.vip, this.atom);
+      const possible = possibleProtocols(this.context.policy.image, this.listener.vip, this.atom, this.known);
       if (this.held.empty && (possible & SERVER_FIRST) !== 0) this.connect();
       else {
         this.context.policy.ledger.limit(this.listener.application, 'detect');
@@ -372,9 +387,11 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
       this.context.policy.ledger.limit(this.listener.application, 'detect');
       this.settleUnknown();
     } else if (this.state === RELAYING) {
-      const total = now >= this.totalDeadline;
-      const half = this.client.ended || this.server!.ended;
-      const limit = total ? 'total' : half ? 'half-closed' : 'idle';
+      const limit = this.relay!.limit(now);
+      if (limit === 'draining') {
+        this.tenure.runOut();
+        return;
+      }
       if (this.listener.application >= 0) this.context.policy.ledger.limit(this.listener.application, limit);
       this.finish('proxy', `${limit} timeout`, true);
     }
@@ -394,30 +411,6 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
     if (this.flow.live) into.push(describeFlow(this.context, this.flow, this.party, null));
   }
 
-  /** Ends a denied client's connection in the way that the rule asks for. False where a reset is what is left. */
-  private partWith(way: DenyWith): boolean {
-    const { context, client, held } = this;
-    switch (way) {
-      case 'reset':
-        return false;
-      case 'close':
-        client.close();
-        return true;
-      case 'tarpit':
-        return holdInTarpit(context, client, this.listener.application);
-      case 'reply': {
-        const words = denialWords(this.protocols, context.journal.receipt(this.flow.receipt));
-        if (words === null || client.error !== 0) return false;
-        const first = held.empty || this.heldFromServer ? null : Buffer.from(held.bytes.subarray(0, held.length));
-        if (!bidFarewell(context, client, words, this.protocols, first)) return false;
-        this.count(1, words.length);
-        return true;
-      }
-      default:
-        return way satisfies never;
-    }
-  }
-
   /** The one place where a flow ends. */
   private finish(by: EndedBy, reason: string, reset: boolean): void {
     if (this.state === OVER) return;
@@ -427,7 +420,7 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
     this.lease.cancel();
     this.lease.release();
     if (reset) {
-      if (this.denyWith === null || !this.partWith(this.denyWith)) this.client.reset();
+      if (this.denyWith === null || !partWith(this, this.denyWith)) this.client.reset();
       this.server?.reset();
     } else {
       this.client.close();
@@ -439,11 +432,7 @@ export class TcpSession implements WireOwner, Timed, Session, LeasePlace, Lessee
     if (this.listener.application >= 0) context.policy.ledger.add(this.listener.application, ledger.CONNECTIONS_CLOSED, 1);
     if (!this.flow.live) {
       // It ended before a verdict: recorded, not counted as a flow of any rule.
-      const { startedAt, bytesIn, bytesOut, server } = this.flow;
-      openFlow(context, this.flow, this.listener.application, -1, -1, startedAt);
-      this.flow.bytesIn = bytesIn;
-      this.flow.bytesOut = bytesOut;
-      this.flow.server = server;
+      openLate(context, this.flow, this.listener.application, -1, -1);
     }
     this.flow.protocols = this.protocols;
     closeFlow(context, this.flow, this.listener.application, this.party, null, by, reason, context.clock.now());

@@ -199,5 +199,6 @@ function applicationCounters(application: string, words: Float64Array): Applicat
     responses: Array.from(words.subarray(slot.RESPONSES, slot.RESPONSES + 5)) as [number, number, number, number, number],
     flowDuration: histogram(slot.FLOW_SUM),
     requestDuration: histogram(slot.REQUEST_SUM),
+    handshakes: slot.TLS_RESULTS.map((result, i) => ({ result, count: words[slot.TLS_HANDSHAKES + i]! })),
   };
 }

@@ -27,9 +27,42 @@ export const LIMITS = [
   'detect',
   'retry-budget',
   'tarpits',
+  'flows',
+  'new-flows',
+  'requests',
+  'bytes',
+  'bytes-total',
+  'duration',
+  'limit-table',
+  'proxy-required',
+  'proxy-header',
+  'proxy-header-size',
+  'database-message-size',
+  'handshake',
+  'client-hello-size',
+  'h2-streams',
+  'h2-resets',
+  'h2-control',
 ] as const;
 export type Limit = (typeof LIMITS)[number];
 const LIMIT_SLOT = new Map<Limit, number>(LIMITS.map((limit, i) => [limit, i]));
+
+/** How TLS of clients goes, in the order of their slots: handshakes that were through, hellos that passed on, and what went wrong. */
+export const TLS_RESULTS = [
+  'full-1.2',
+  'full-1.3',
+  'resumed-1.2',
+  'resumed-1.3',
+  'passed',
+  'not-tls',
+  'malformed',
+  'closed',
+  'timeout',
+  'client-certificate',
+  'failed',
+] as const;
+export type TlsResult = (typeof TLS_RESULTS)[number];
+const TLS_SLOT = new Map<TlsResult, number>(TLS_RESULTS.map((result, i) => [result, i]));
 
 /** Slots of one application, in float64 words. */
 export const FLOWS_OPENED = 0;
@@ -46,7 +79,8 @@ export const FLOW_BUCKETS = 13;
 export const REQUEST_SUM = FLOW_BUCKETS + BUCKETS;
 export const REQUEST_BUCKETS = REQUEST_SUM + 1;
 export const LIMIT_HITS = REQUEST_BUCKETS + BUCKETS;
-export const APPLICATION_WORDS = LIMIT_HITS + LIMITS.length;
+export const TLS_HANDSHAKES = LIMIT_HITS + LIMITS.length;
+export const APPLICATION_WORDS = TLS_HANDSHAKES + TLS_RESULTS.length;
 
 /** Slots of one rule. */
 export const RULE_ALLOW = 0;
@@ -90,6 +124,10 @@ export class LedgerSlice {
 
   limit(application: number, limit: Limit): void {
     this.add(application, LIMIT_HITS + LIMIT_SLOT.get(limit)!, 1);
+  }
+
+  handshake(application: number, result: TlsResult): void {
+    this.add(application, TLS_HANDSHAKES + TLS_SLOT.get(result)!, 1);
   }
 
   /** `sumSlot` is FLOW_SUM or REQUEST_SUM; its buckets follow it. */

@@ -28,6 +28,9 @@ export class GeoFiles {
   readonly #failed = new Map<GeoKind, { readonly stamp: string; readonly message: string }>();
   /** A file that changed is left alone until it looks the same twice: it may still be written. */
   readonly #seen = new Map<GeoKind, string>();
+  /** What is being read. */
+  readonly #reading = new Map<GeoKind, Promise<unknown>>();
+  #stopped = false;
 
   constructor(files: Readonly<Record<GeoKind, string | null>>, events: GeoEvents, pollMs: number | null = GEO_POLL_MS_DEFAULT) {
     this.#files = files;
@@ -37,13 +40,13 @@ export class GeoFiles {
   }
 
   /** Reads what is wanted and not known yet. Answers what stands in the way, one line each; empty where all is known. */
-  want(kind: GeoKind, wanted: ReadonlySet<string | number>): string[] {
+  async want(kind: GeoKind, wanted: ReadonlySet<string | number>): Promise<string[]> {
     if (wanted.size === 0 || this.#files[kind] === null) return [];
     const known = this.#wanted.get(kind) ?? new Set();
     const all = new Set([...known, ...wanted]);
     this.#wanted.set(kind, all);
     if (this.#kept.get(kind)?.wanted === keyOf(all)) return [];
-    const failure = this.#read(kind);
+    const failure = await this.#read(kind);
     return failure === null ? [] : [`process.geo.${kind}: ${this.#files[kind]} cannot be used: ${failure}`];
   }
 
@@ -57,32 +60,49 @@ export class GeoFiles {
   }
 
   stop(): void {
+    this.#stopped = true;
     if (this.#timer !== null) clearInterval(this.#timer);
   }
 
   #poll(): void {
     for (const kind of ['country', 'asn'] as const) {
       const file = this.#files[kind];
-      if (file === null || (this.#wanted.get(kind)?.size ?? 0) === 0) continue;
+      if (file === null || (this.#wanted.get(kind)?.size ?? 0) === 0 || this.#reading.has(kind)) continue;
       const stamp = stampOf(file);
       if (stamp === this.#kept.get(kind)?.stamp || stamp === this.#failed.get(kind)?.stamp) continue;
-      if (this.#seen.get(kind) !== stamp) {
-        this.#seen.set(kind, stamp);
-        continue;
-      }
-      const failure = this.#read(kind);
-      if (failure === null) this.#events.changed();
-      else this.#events.trouble(file, failure);
+      if (this.#seen.get(kind) === stamp) void this.#renew(kind, file);
+      else this.#seen.set(kind, stamp);
     }
   }
 
+  async #renew(kind: GeoKind, file: string): Promise<void> {
+    const failure = await this.#read(kind);
+    if (this.#stopped) return;
+    if (failure === null) this.#events.changed();
+    else this.#events.trouble(file, failure);
+  }
+
+  /** One reading of a kind at a time: the next begins when the one before has ended, with all that is wanted by then. */
+  #read(kind: GeoKind): Promise<string | null> {
+    const before = this.#reading.get(kind) ?? Promise.resolve();
+    const reading = before.then(() => this.#readNow(kind));
+    this.#reading.set(kind, reading);
+    void reading.then(() => {
+      if (this.#reading.get(kind) === reading) this.#reading.delete(kind);
+    });
+    return reading;
+  }
+
   /** Answers why it could not; what was known then stays. */
-  #read(kind: GeoKind): string | null {
+  async #readNow(kind: GeoKind): Promise<string | null> {
     const file = this.#files[kind]!;
     const wanted = this.#wanted.get(kind)!;
     const stamp = stampOf(file);
+    const kept = this.#kept.get(kind);
+    // Whoever waited for the reading before may have got what he wants by it.
+    if (kept?.stamp === stamp && kept.wanted === keyOf(wanted)) return null;
     try {
-      this.#kept.set(kind, { stamp, wanted: keyOf(wanted), answer: readGeo(file, kind, wanted) });
+      this.#kept.set(kind, { stamp, wanted: keyOf(wanted), answer: await readGeo(file, kind, wanted) });
       this.#failed.delete(kind);
       return null;
     } catch (error) {

@@ -4,6 +4,7 @@
  */
 import { Resolver } from 'node:dns/promises';
 import { type Address, compareAddresses, formatAddress, parseAddress } from '../../config/address.ts';
+import { hitNodeLimit } from '../shared/node-limits.ts';
 
 export interface NameTimes {
   /** Bounds of how long an answer holds, whatever its TTL says. */
@@ -130,6 +131,7 @@ export class Names {
       const addresses = records.map((record) => parseAddress(record.address)).filter((address) => address !== null);
       // In one order, so that servers that turn their answers round don't look like a change.
       entry.answers[family] = addresses.sort(compareAddresses);
+      if (addresses.length > ADDRESSES_PER_NAME_MAX) hitNodeLimit('addresses-per-name');
       return { failure: null, ttlMs: Math.min(...records.map(({ ttl }) => ttl)) * 1_000 };
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;

@@ -43,7 +43,7 @@ export class Sources {
    */
   async want(document: Document): Promise<string[]> {
     const { countries, asns, names } = wantedOf(document);
-    const problems = [...this.#geo.want('country', countries), ...this.#geo.want('asn', asns)];
+    const problems = [...(await this.#geo.want('country', countries)), ...(await this.#geo.want('asn', asns))];
     if (problems.length === 0) await this.#names.want(names);
     return problems;
   }

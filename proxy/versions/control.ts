@@ -57,6 +57,8 @@ export class Control implements Orders {
   /** What `process:` said at the start, when it was read. */
   #process = '';
   #queue: Promise<unknown> = Promise.resolve();
+  /** Another process has taken over. */
+  #followed = false;
 
   constructor(node: Node, store: VersionStore, audit: Audit, log: Logger) {
     this.#node = node;
@@ -157,7 +159,7 @@ export class Control implements Orders {
         confirm: null,
       };
       const generation = this.#node.policy().generation;
-      return this.#settle(step, { generation, revoked: 0, kept: 0, milliseconds: 0 }, false);
+      return this.#settle(step, { generation, revoked: 0, draining: 0, kept: 0, milliseconds: 0 }, false);
     });
   }
 
@@ -242,10 +244,28 @@ export class Control implements Orders {
     await this.#queue;
   }
 
+  /**
+   * Waits for what is under way, and lets nothing begin until the returned function is called. What has waited is then carried out, or refused where
+   * another process has followed this one: its orders are given there.
+   */
+  async hold(): Promise<(followed: boolean) => void> {
+    const gate = Promise.withResolvers<void>();
+    const before = this.#queue;
+    this.#queue = before.then(() => gate.promise);
+    await before;
+    return (followed) => {
+      this.#followed = followed;
+      gate.resolve();
+    };
+  }
+
   // --- carrying out --------------------------------------------------------------------------------------------------------------
 
   #inTurn<T>(order: () => Promise<T>): Promise<T> {
-    const result = this.#queue.then(order);
+    const result = this.#queue.then(() => {
+      if (this.#followed) throw new Error('a new process has taken over from this one; give the order again');
+      return order();
+    });
     this.#queue = result.catch((error: unknown) => this.#log.error({ err: error }, 'an order has failed'));
     return result;
   }
@@ -262,11 +282,11 @@ export class Control implements Orders {
 
   async #settle(
     step: Step,
-    result: { generation: number; revoked: number; kept: number; milliseconds: number },
+    result: { generation: number; revoked: number; draining: number; kept: number; milliseconds: number },
     unchanged: boolean,
   ): Promise<Done> {
     const { sources, document, overlay, cause, actor, note, confirm } = step;
-    const { generation, revoked, kept, milliseconds } = result;
+    const { generation, revoked, draining, kept, milliseconds } = result;
     const summary = summarise(this.#standing?.document ?? null, document);
     const detail = note ?? summary.text;
     await this.#register.note(actor, cause, 'done', (this.#newest?.version ?? 0) + (unchanged ? 0 : 1), generation, detail);
@@ -290,9 +310,9 @@ export class Control implements Orders {
     this.#expiry.at(Math.min(...overlay.quarantines.map(({ until }) => until)));
     this.#deadline.at(this.#newest.confirm?.until ?? Number.POSITIVE_INFINITY);
     const { version } = this.#newest;
-    const told = { cause, author: actor.name, from: actor.from, version, generation, revoked, kept, detail };
+    const told = { cause, author: actor.name, from: actor.from, version, generation, revoked, draining, kept, detail };
     this.#register.tell({ kind: cause === 'revert' ? 'reverted' : cause === 'confirm' ? 'confirmed' : 'applied', ...told });
-    const done = { ok: true, generation, version, revoked, kept, milliseconds, sha256: draft.sha256, summary, recorded } as const;
+    const done = { ok: true, generation, version, revoked, draining, kept, milliseconds, sha256: draft.sha256, summary, recorded } as const;
     return { ...done, confirm_by: this.confirmBy(), warnings: step.warnings ?? [] };
   }
 

@@ -1,5 +1,6 @@
 /** What a document would do, before it does: to the flows that are live, and as it would have done to those of the last hour. */
-import type { Document } from '../../config/document.ts';
+import type { Document, Rule } from '../../config/document.ts';
+import type { OnRevoke } from '../../config/match.ts';
 import type { Image } from '../../policy/image.ts';
 import { type KnownFlow, type Replayed, replay } from '../../policy/replay.ts';
 import type { FlowRecord } from '../observe/view.ts';
@@ -28,10 +29,14 @@ export interface Effect {
   readonly live: {
     readonly flows: number;
     readonly cut: number;
+    /** No longer allowed, and left some time to end. */
+    readonly draining: number;
     readonly kept: number;
     /** The verdict depends on what is not known of them yet. */
     readonly undecided: number;
+    /** Of those that would be cut. */
     readonly groups: readonly EffectGroup[];
+    readonly drainingGroups: readonly EffectGroup[];
     /** Not every live flow was looked at. */
     readonly truncated: boolean;
   };
@@ -62,12 +67,13 @@ export interface Observed {
 export async function effectOf(image: Image, now: Document, next: Document, observed: Observed): Promise<Effect> {
   const judged = new Judge(image, now, next);
   const cut = new Groups();
+  const draining = new Groups();
   let undecided = 0;
   for (const [index, flow] of observed.live.entries()) {
     if (index % SLICE === SLICE - 1) await turn();
     const replayed = judged.flow(flow, null);
     if (replayed.verdict === 'unknown') undecided++;
-    else if (replayed.verdict === 'deny') cut.add(flow, replayed);
+    else if (replayed.verdict === 'deny') (judged.endsAtOnce(flow, replayed) ? cut : draining).add(flow, replayed);
   }
   const denied = new Groups();
   const allowed = new Groups();
@@ -84,9 +90,11 @@ export async function effectOf(image: Image, now: Document, next: Document, obse
     live: {
       flows: observed.live.length,
       cut: cut.count,
-      kept: observed.live.length - cut.count,
+      draining: draining.count,
+      kept: observed.live.length - cut.count - draining.count,
       undecided,
       groups: cut.largest(),
+      drainingGroups: draining.largest(),
       truncated: observed.liveTruncated,
     },
     recent: {
@@ -104,11 +112,15 @@ export async function effectOf(image: Image, now: Document, next: Document, obse
 
 class Judge {
   readonly #image: Image;
+  readonly #now: Document;
+  readonly #document: Document;
   readonly #modesNow: ReadonlyMap<string, string>;
   readonly #next: ReadonlyMap<string, { mode: string; observes: boolean }>;
 
   constructor(image: Image, now: Document, next: Document) {
     this.#image = image;
+    this.#now = now;
+    this.#document = next;
     this.#modesNow = new Map(now.applications.map(({ name, mode }) => [name, mode]));
     this.#next = new Map(next.applications.map(({ name, mode, enforcement }) => [name, { mode, observes: enforcement === 'observe' }]));
   }
@@ -123,6 +135,27 @@ class Judge {
     if (replayed.verdict === 'deny' && application?.observes === true && !moved) return { ...replayed, verdict: 'allow' };
     return replayed;
   }
+
+  /** As the workers end it: by the rule that denies it now, or by the one that admitted it where none does. */
+  endsAtOnce(flow: FlowRecord, { application, tier, rule }: Replayed): boolean {
+    const sameMode = this.#modesNow.get(flow.application) === this.#next.get(flow.application)?.mode;
+    if (application !== flow.application || !sameMode || flow.server === null) return true;
+    const said =
+      tier === 'default'
+        ? onRevokeOf(this.#now, flow.application, flow.tier, flow.rule)
+        : onRevokeOf(this.#document, flow.application, tier, rule);
+    return said === null || said.kind === 'cut';
+  }
+}
+
+/** What a rule says of the flows that it ends; null where it says nothing, or where nobody wrote it. */
+function onRevokeOf(document: Document, application: string, tier: string | null, rule: string | null): OnRevoke | null {
+  const lists: Readonly<Record<string, readonly Rule[] | undefined>> = {
+    guardrail: document.guardrails,
+    application: document.applications.find(({ name }) => name === application)?.rules,
+    baseline: document.baseline,
+  };
+  return lists[tier ?? '']?.find(({ name }) => name === rule)?.onRevoke ?? null;
 }
 
 class Groups {

@@ -33,8 +33,9 @@ export interface Done {
   readonly ok: true;
   readonly generation: number;
   readonly version: number;
-  /** Flows that the new policy no longer allows, and those that it left alone. */
+  /** Flows that were cut, flows that come to their end by their rule's `on-revoke`, and those that were left alone. */
   readonly revoked: number;
+  readonly draining: number;
   readonly kept: number;
   readonly milliseconds: number;
   readonly sha256: string;
@@ -120,6 +121,7 @@ export interface ControlEvent {
   readonly version: number | null;
   readonly generation: number | null;
   readonly revoked: number;
+  readonly draining: number;
   readonly kept: number;
   readonly detail: string;
 }

@@ -94,7 +94,7 @@ export const RESTART_NEEDED: ProblemView = {
 
 /** The parts of an event about something that changed nothing. */
 export function about(actor: Actor, cause: Cause, version: number | null) {
-  return { cause, author: actor.name, from: actor.from, version, generation: null, revoked: 0, kept: 0 } as const;
+  return { cause, author: actor.name, from: actor.from, version, generation: null, revoked: 0, draining: 0, kept: 0 } as const;
 }
 
 export function badDocument({ problems }: Unreadable): string {

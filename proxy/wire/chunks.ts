@@ -8,6 +8,7 @@
  * - A *bulk* chunk receives the reads of one connection that fills the shared buffer, and is written from without a copy. Their number is
  *   bounded; beyond it, connections stay with the shared buffer.
  */
+import { hitNodeLimit } from '../shared/node-limits.ts';
 
 /** Reads land here. 64 KiB is what the kernel hands over in one read of a busy loopback or 10 Gbit/s connection. */
 export const SHARED_BYTES = 64 * 1024;
@@ -80,8 +81,6 @@ const small: Chunk[] = [];
 const large: Chunk[] = [];
 const bulk: Chunk[] = [];
 let bulkOut = 0;
-/** Times a connection would have moved to a bulk chunk and could not. */
-export const pressure = { bulkRefused: 0 };
 
 /** hot: a chunk of at least `size` bytes, empty. One beyond the large is rare (a bulk read that has to be held), made for once, and not kept. */
 export function takeChunk(size: number): Chunk {
@@ -99,7 +98,7 @@ export function giveChunk(chunk: Chunk): void {
 /** A chunk for a connection that moves bulk; null when this worker has handed out all that it may. */
 export function takeBulk(): Chunk | null {
   if ((bulkOut + 1) * BULK_BYTES > BULK_MEMORY_BYTES_MAX) {
-    pressure.bulkRefused++;
+    hitNodeLimit('bulk-memory');
     return null;
   }
   bulkOut++;

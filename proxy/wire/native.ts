@@ -41,6 +41,28 @@ export interface ServerHandle {
   onconnection: ((status: number, client: StreamHandle | undefined) => void) | undefined;
 }
 
+/** A listening socket as a handle that owns its descriptor, whichever thread or process it came from. */
+export interface SocketHandle extends ServerHandle {
+  readonly fd: number;
+  /** Takes over an open descriptor, which is closed with the handle. */
+  open(fd: number): number;
+}
+
+/** A unix socket on which sockets travel beside the bytes (SCM_RIGHTS). */
+export interface PassageHandle {
+  readonly fd: number;
+  open(fd: number): number;
+  connect(request: ConnectRequest, path: string): number;
+  readStart(): number;
+  writeUtf8String(request: WriteRequest, text: string, socket?: SocketHandle): number;
+  close(done?: () => void): void;
+  ref(): void;
+  unref(): void;
+  onread: ((bytes: ArrayBuffer | undefined) => void) | undefined;
+  /** The socket that came with the bytes of this read. */
+  pendingHandle: SocketHandle | null | undefined;
+}
+
 export interface PeerName {
   address: string;
   family: string;
@@ -68,7 +90,7 @@ interface TcpBinding {
   TCP: new (
     type: number,
   ) => StreamHandle &
-    ServerHandle & {
+    SocketHandle & {
       connect(r: ConnectRequest, address: string, port: number): number;
       connect6(r: ConnectRequest, address: string, port: number): number;
     };
@@ -77,17 +99,56 @@ interface TcpBinding {
 }
 
 interface PipeBinding {
-  Pipe: new (type: number) => StreamHandle & ServerHandle & { connect(r: ConnectRequest, path: string): number };
+  Pipe: new (type: number) => StreamHandle & SocketHandle & PassageHandle;
   PipeConnectWrap: new () => ConnectRequest;
-  constants: { SOCKET: number; SERVER: number };
+  constants: { SOCKET: number; SERVER: number; IPC: number };
 }
 
 interface StreamBinding {
   WriteWrap: new () => WriteRequest;
   ShutdownWrap: new () => ShutdownRequest;
   kReadBytesOrError: number;
+  kArrayBufferOffset: number;
   kLastWriteWasAsync: number;
   streamBaseState: Int32Array;
+}
+
+/** TLS of OpenSSL laid over a stream handle, itself one. What is written is encrypted at once, and must wait for the write before. */
+export interface TlsWrapHandle extends StreamHandle {
+  /** A client: says its hello. */
+  start(): void;
+  /** Bytes that were read already and come before what the handle reads. */
+  receive(bytes: Uint8Array): void;
+  destroySSL(): void;
+  setVerifyMode(request: boolean, require: boolean): void;
+  setALPNProtocols(protocols: Uint8Array): void;
+  setServername(name: string): void;
+  setSession(session: Uint8Array): void;
+  setOCSPResponse(response: Uint8Array): void;
+  /** Has `onnewsession` told. */
+  enableSessionCallbacks(): void;
+  isSessionReused(): boolean;
+  getProtocol(): string | null;
+  getCipher(): { readonly name: string; readonly standardName: string } | undefined;
+  getALPNNegotiatedProtocol(): string | false;
+  getPeerCertificate(abbreviated: boolean): { readonly raw?: Uint8Array } | undefined;
+  verifyError(): (Error & { readonly code?: string }) | null | undefined;
+  onhandshakestart: (() => void) | undefined;
+  onhandshakedone: (() => void) | undefined;
+  onerror: ((error: Error & { readonly code?: string }) => void) | undefined;
+  onnewsession: ((id: Uint8Array, session: Uint8Array) => void) | undefined;
+}
+
+/** The part of `tls.SecureContext` that is native. */
+export interface NativeSecureContext {
+  /** Asked for the key of each ticket: answers [how, hmac key, aes key, name, iv]. */
+  onticketkeycallback: ((name: Uint8Array, iv: Uint8Array, encrypts: boolean) => readonly unknown[]) | undefined;
+  enableTicketKeyCallback(): void;
+}
+
+interface TlsBinding {
+  TLSWrap: new () => TlsWrapHandle;
+  wrap(parent: StreamHandle, context: NativeSecureContext, isServer: boolean, writesPending: boolean): TlsWrapHandle;
 }
 
 function binding(name: string): unknown {
@@ -102,6 +163,7 @@ function binding(name: string): unknown {
 export const tcp = binding('tcp_wrap') as TcpBinding;
 export const pipe = binding('pipe_wrap') as PipeBinding;
 export const stream = binding('stream_wrap') as StreamBinding;
+export const tlsWrap = binding('tls_wrap') as TlsBinding;
 
 /** Throws with the name of what is missing. Run once at start. */
 export function checkNative(): void {
@@ -128,6 +190,33 @@ export function checkNative(): void {
     ],
     [pipe?.Pipe?.prototype, 'Pipe', ['bind', 'listen', 'connect', 'readStart', 'writeBuffer', 'useUserBuffer']],
     [stream, 'stream_wrap', ['WriteWrap', 'ShutdownWrap', 'kReadBytesOrError', 'kLastWriteWasAsync', 'streamBaseState']],
+    [tlsWrap, 'tls_wrap', ['wrap', 'TLSWrap']],
+    [
+      tlsWrap?.TLSWrap?.prototype,
+      'TLSWrap',
+      [
+        'start',
+        'receive',
+        'destroySSL',
+        'setVerifyMode',
+        'setALPNProtocols',
+        'setServername',
+        'setSession',
+        'setOCSPResponse',
+        'enableSessionCallbacks',
+        'isSessionReused',
+        'getProtocol',
+        'getCipher',
+        'getALPNNegotiatedProtocol',
+        'getPeerCertificate',
+        'verifyError',
+        'readStart',
+        'readStop',
+        'writeBuffer',
+        'shutdown',
+        'useUserBuffer',
+      ],
+    ],
     [tcp?.constants, 'tcp constants', ['SOCKET', 'SERVER', 'UV_TCP_REUSEPORT', 'UV_TCP_IPV6ONLY']],
   ];
   for (const [object, name, members] of wanted)

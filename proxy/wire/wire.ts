@@ -31,8 +31,11 @@ const BULK_UNTIL_READS = 4;
 
 const { kReadBytesOrError, kLastWriteWasAsync, streamBaseState } = stream;
 
-/** Used again for as long as writes finish at once; a write that waits takes it along. */
-let spareRequest: WriteRequest = new stream.WriteWrap();
+/**
+ * Used again for as long as writes finish at once; a write that waits takes it along. null while one is with a handle: that of one wire may write to
+ * another from within.
+ */
+let spareRequest: WriteRequest | null = new stream.WriteWrap();
 
 export class Wire {
   readonly handle: StreamHandle;
@@ -48,6 +51,9 @@ export class Wire {
   private shutting = false;
   private resetting = false;
   private reading = false;
+  /** Its owner wants it read. */
+  private wanted = false;
+  private barred = false;
   private writes = 0;
   private smallReads = 0;
   private bulk: Chunk | null = null;
@@ -64,7 +70,8 @@ export class Wire {
 
   /** Starts, or goes on, reading. */
   resume(): void {
-    if (this.reading || !this.open || this.ended || this.failed !== 0) return;
+    this.wanted = true;
+    if (this.barred || this.reading || !this.open || this.ended || this.failed !== 0) return;
     this.reading = true;
     const error = this.handle.readStart();
     if (error !== 0) this.fail(error);
@@ -72,6 +79,23 @@ export class Wire {
 
   /** Stops reading; the kernel's buffer then holds the peer back. */
   pause(): void {
+    this.wanted = false;
+    this.stop();
+  }
+
+  /** Reads nothing, whoever resumes it, until `unbar`: how a limit on bytes holds a peer back. */
+  bar(): void {
+    this.barred = true;
+    this.stop();
+  }
+
+  /** Reads on, where it was to be read. */
+  unbar(): void {
+    this.barred = false;
+    if (this.wanted) this.resume();
+  }
+
+  private stop(): void {
     if (!this.reading) return;
     this.reading = false;
     if (this.open) this.handle.readStop();
@@ -183,14 +207,15 @@ export class Wire {
     if (!this.open || this.failed !== 0) return false;
     // Nagle holds back only what follows an unacknowledged write, so a connection of one write each way need not pay for turning it off.
     if (++this.writes === 2) this.handle.setNoDelay?.(true);
-    const request = spareRequest;
+    const request = spareRequest ?? new stream.WriteWrap();
+    spareRequest = null;
     const error = this.handle.writeBuffer(request, chunk.view(offset, end));
     if (error !== 0) {
       this.fail(error);
       return false;
     }
-    if (streamBaseState[kLastWriteWasAsync] !== 0) {
-      spareRequest = new stream.WriteWrap();
+    if (streamBaseState[kLastWriteWasAsync] === 0) spareRequest = request;
+    else {
       request.wire = this;
       request.chunk = chunk;
       request.oncomplete = onwritten;

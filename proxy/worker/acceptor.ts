@@ -1,14 +1,20 @@
 /** Accepts connections on one VIP, within the caps, and hands each to the session that carries it. */
-import { formatHostPort, parseAddress } from '../../config/address.ts';
+import { type Address, formatHostPort, isWildcard, parseAddress } from '../../config/address.ts';
 import type { Endpoint } from '../../config/document.ts';
+import type { HostPort } from '../arrival/proxied.ts';
+import { isListedProxy, ProxyStage } from '../arrival/proxy-stage.ts';
 import type { SourceWords } from '../balance/pool.ts';
+import { ClientSession } from '../h2/client-session.ts';
 import { HttpConnection } from '../http/connection.ts';
 import { TcpSession } from '../relay/tcp-session.ts';
 import * as ledger from '../shared/ledger.ts';
-import { type Accepting, type Listener, listen } from '../wire/listen.ts';
-import type { StreamHandle } from '../wire/native.ts';
+import { TlsStage } from '../tls/tls-stage.ts';
+import { type Accepting, adopt, type Listener, listen } from '../wire/listen.ts';
+import type { PeerName, SocketHandle, StreamHandle } from '../wire/native.ts';
+import type { Wire } from '../wire/wire.ts';
 import { type Arrival, PLAIN_ARRIVAL } from './arrival.ts';
 import type { Context } from './context.ts';
+import type { Inherited } from './inherited.ts';
 import type { ListenerPlace } from './session.ts';
 
 /** What a unix socket has for a source: no address, matched by rules for any alone. */
@@ -19,27 +25,44 @@ export class Acceptor implements Accepting {
   readonly place: ListenerPlace;
   private readonly context: Context;
   private readonly trouble: (errno: number) => void;
-  private listener: Listener | null = null;
+  private listeners: readonly Listener[] = [];
+  /** The sockets are not this node's alone: whoever gave them goes on with them. */
+  private isShared = false;
+  /** What all its clients connect to; null for a unix socket and for a wildcard, of which each connection knows its own. */
+  private readonly destination: HostPort | null;
   private readonly name = { address: '', family: '', port: 0 };
 
   constructor(context: Context, endpoint: Endpoint, vip: number, application: number, trouble: (errno: number) => void) {
     this.context = context;
     this.endpoint = endpoint;
     this.trouble = trouble;
+    this.destination = endpoint.kind === 'tcp' && endpoint.port !== 0 && !isWildcard(endpoint.address) ? endpoint : null;
     this.place = { text: endpoint.text, port: endpoint.kind === 'tcp' ? endpoint.port : 0, vip, application, record: null };
   }
 
-  /** Binds and listens; answers the name of the error, or null. */
-  open(): string | null {
-    const result = listen(this.endpoint, this.endpoint.kind === 'tcp', this);
-    if (!result.ok) return result.code;
-    this.listener = result.listener;
-    return null;
+  /** Binds and listens, or takes what was bound elsewhere; answers the name of the error, or null. */
+  open(inherited: Inherited | null = null): string | null {
+    this.isShared = inherited?.isShared ?? false;
+    const results =
+      inherited === null || inherited.sockets.length === 0
+        ? [listen(this.endpoint, this.endpoint.kind === 'tcp', this)]
+        : inherited.sockets.map((socket) => adopt(socket, this.endpoint, this));
+    this.listeners = results.flatMap((result) => (result.ok ? [result.listener] : []));
+    const failed = results.find((result) => !result.ok);
+    if (failed === undefined || failed.ok) return null;
+    this.close();
+    return failed.code;
   }
 
-  close(): void {
-    this.listener?.close();
-    this.listener = null;
+  /** `handedOver`: another process accepts from these sockets now. */
+  close(handedOver = false): void {
+    for (const listener of this.listeners) listener.close(handedOver || this.isShared);
+    this.listeners = [];
+  }
+
+  /** The sockets that are this node's to pass on. */
+  get sockets(): SocketHandle[] {
+    return this.isShared ? [] : this.listeners.map((listener) => listener.socket);
   }
 
   /** hot: a new connection. */
@@ -47,13 +70,15 @@ export class Acceptor implements Accepting {
     const { context, place } = this;
     const { policy } = context;
     const application = policy.plan.applications[place.application];
-    if (application === undefined || this.listener === null) {
+    if (application === undefined || this.listeners.length === 0) {
       if (handle.reset === undefined || handle.reset() !== 0) handle.close();
       return;
     }
     let source = NO_ADDRESS;
     let address = '';
     let text = 'unix';
+    let sourcePort = 0;
+    let { destination } = this;
     const hasAddress = this.endpoint.kind === 'tcp';
     if (hasAddress) {
       const { name } = this;
@@ -65,16 +90,40 @@ export class Acceptor implements Accepting {
       const parsed = readAddress(name.address);
       source = parsed.words;
       address = parsed.text;
+      sourcePort = name.port;
       text = parsed.text.includes(':') ? `[${address}]:${name.port}` : `${address}:${name.port}`;
+      if (destination === null) destination = localEnd(handle, name);
     }
-    const refusal = context.caps.claim(application, source, policy.plan.connectionsMax);
+    const listed = application.proxyProtocol;
+    const isProxy = listed !== null && isListedProxy(listed, source, hasAddress);
+    if (listed?.required === true && !isProxy) {
+      policy.ledger.limit(place.application, 'proxy-required');
+      if (handle.reset === undefined || handle.reset() !== 0) handle.close();
+      return;
+    }
+    // The cap on a source is meant for the client that a proxy names, not for the proxy.
+    const perSource = isProxy ? Number.POSITIVE_INFINITY : undefined;
+    const refusal = context.caps.claim(application, source, policy.plan.connectionsMax, perSource);
     if (refusal !== null) {
       policy.ledger.limit(place.application, refusal);
       if (handle.reset === undefined || handle.reset() !== 0) handle.close();
       return;
     }
     policy.ledger.add(place.application, ledger.CONNECTIONS_OPENED, 1);
-    begin(context, { ...PLAIN_ARRIVAL, handle, listener: place, application, source, hasAddress, address, sourceText: text });
+    const arrival: Arrival = {
+      ...PLAIN_ARRIVAL,
+      handle,
+      listener: place,
+      application,
+      source,
+      hasAddress,
+      address,
+      sourceText: text,
+      sourcePort,
+      destination,
+    };
+    if (isProxy) new ProxyStage(context, arrival, begin);
+    else begin(context, arrival);
   }
 
   acceptFailed(errno: number): void {
@@ -82,10 +131,30 @@ export class Acceptor implements Accepting {
   }
 }
 
-/** hot: the session that carries the connection from here on. */
+/** hot: what comes after the PROXY header, or where there is none. */
 function begin(context: Context, arrival: Arrival): void {
-  if (arrival.application.mode === 'http') new HttpConnection(context, arrival);
-  else new TcpSession(context, arrival);
+  if (arrival.application.tls === null) carry(context, arrival);
+  else new TlsStage(context, arrival, carry);
+}
+
+/** hot: the session that carries the connection from here on. */
+function carry(context: Context, arrival: Arrival): void {
+  if (arrival.application.mode !== 'http') new TcpSession(context, arrival);
+  else if (arrival.tls?.agreed === 'h2') new ClientSession(context, arrival, null);
+  else new HttpConnection(context, arrival, startHttp2);
+}
+
+/** The client has begun with the preface of HTTP/2. */
+function startHttp2(context: Context, arrival: Arrival, wire: Wire): void {
+  new ClientSession(context, arrival, wire);
+}
+
+/** The address that a client of a wildcard VIP has connected to. */
+function localEnd(handle: StreamHandle, name: PeerName): HostPort | null {
+  if (handle.getsockname === undefined || handle.getsockname(name) !== 0) return null;
+  const { words } = readAddress(name.address);
+  const address: Address = { family: name.address.includes(':') ? 6 : 4, words };
+  return { address, port: name.port };
 }
 
 /** hot: dotted IPv4 by hand, the rest (IPv6, with the zone that link-local ones carry) by the parser of the file. */

@@ -5,6 +5,7 @@
 import { protocolNames } from '../../config/protocols.ts';
 import type { FlowRecord } from '../observe/view.ts';
 import * as ledger from '../shared/ledger.ts';
+import type { TlsFacts } from './arrival.ts';
 import type { Context } from './context.ts';
 import type { JournalWriter } from './journal-writer.ts';
 import type { PolicyInForce } from './policy-in-force.ts';
@@ -26,6 +27,9 @@ export interface RequestText {
 export class Party {
   readonly listener: ListenerPlace;
   readonly source: string;
+  /** What the client's hello said; null where there was none. */
+  readonly tls: TlsFacts | null;
+  private tlsReady: Buffer | null = null;
   /** The front of the last record, and what it was made of. */
   private ready: Buffer | null = null;
   private application = '';
@@ -33,9 +37,17 @@ export class Party {
   private method = '';
   private host: Buffer | null = null;
 
-  constructor(listener: ListenerPlace, source: string) {
+  constructor(listener: ListenerPlace, source: string, tls: TlsFacts | null = null) {
     this.listener = listener;
     this.source = source;
+    this.tls = tls;
+  }
+
+  /** hot: the part of a record that tells of TLS. */
+  get hello(): Buffer {
+    if (this.tls === null) return NO_HELLO;
+    this.tlsReady ??= Buffer.from(helloText(this.tls));
+    return this.tlsReady;
   }
 
   /** hot: writes the part of a record from `application` to `path`, for a flow that is a whole connection. */
@@ -89,6 +101,14 @@ export class Party {
   }
 }
 
+/** What a flow is held to. */
+export interface LimitsOfFlow {
+  /** hot where there are limits: bytes that were read for the flow. */
+  spend(length: number): void;
+  /** The flow is over, or counts for another rule from here on. */
+  release(): void;
+}
+
 export class Flow {
   receipt = 0;
   /** Monotonic milliseconds. */
@@ -102,6 +122,10 @@ export class Flow {
   bytesIn = 0;
   bytesOut = 0;
   live = false;
+  /** No longer allowed, and coming to its end. */
+  draining = false;
+  /** Of the rule that allows it; null where that has none. */
+  limits: LimitsOfFlow | null = null;
   /** The policy that admitted it; its names are those of the record. */
   policy: PolicyInForce | null = null;
 }
@@ -127,10 +151,20 @@ export function openFlow(
   flow.bytesIn = 0;
   flow.bytesOut = 0;
   flow.live = true;
+  flow.draining = false;
   flow.policy = policy;
   if (verdict === -1) return;
   policy.ledger.add(application, ledger.FLOWS_OPENED, 1);
   policy.ledger.rule(rule, verdict);
+}
+
+/** hot: the same for a flow that has begun before its verdict: it keeps its start, its bytes and its server. */
+export function openLate(context: Context, flow: Flow, application: number, rule: number, verdict: ledger.RuleVerdict | -1): void {
+  const { startedAt, bytesIn, bytesOut, server } = flow;
+  openFlow(context, flow, application, rule, verdict, startedAt);
+  flow.bytesIn = bytesIn;
+  flow.bytesOut = bytesOut;
+  flow.server = server;
 }
 
 /** hot: the flow is over. `application` is its index in the policy in force now, -1 where that no longer has it. */
@@ -146,6 +180,10 @@ export function closeFlow(
 ): void {
   if (!flow.live) return;
   flow.live = false;
+  if (flow.limits !== null) {
+    flow.limits.release();
+    flow.limits = null;
+  }
   if (flow.verdict !== -1 && application >= 0) {
     const counters = context.policy.ledger;
     counters.add(application, ledger.FLOWS_CLOSED, 1);
@@ -173,6 +211,7 @@ function writeRecord(
     journal.text(request.bytes, request.pathStart, request.pathEnd);
     journal.quote();
   }
+  journal.raw(party.hello);
   journal.raw(outcomeBytes(policy, flow, by, reason));
   journal.raw(BYTES_IN);
   journal.integer(flow.bytesIn);
@@ -182,6 +221,29 @@ function writeRecord(
   journal.milliseconds(now - flow.startedAt);
   journal.end(flow.verdict === ledger.RULE_DENY);
 }
+
+/** The fields of a record that TLS fills. What was agreed on where TLS ends here; what was offered where it passes. */
+function helloFields(tls: TlsFacts | null): Pick<FlowRecord, 'sni' | 'alpn' | 'ja4' | 'tls'> {
+  if (tls === null) return { sni: null, alpn: null, ja4: null, tls: null };
+  const alpn = tls.terminated
+    ? tls.agreed
+    : tls.alpn
+        .join(',')
+        .slice(0, ALPN_CHARACTERS_MAX)
+        .replace(/[^!-~]/g, '?') || null;
+  return { sni: tls.sni?.slice(0, SNI_CHARACTERS_MAX) ?? null, alpn, ja4: tls.ja4, tls: tls.version };
+}
+
+/** As a part of a line: between two others, with the comma before it. */
+function helloText(tls: TlsFacts | null): string {
+  return `,${JSON.stringify(helloFields(tls)).slice(1, -1)}`;
+}
+
+/** A client may offer as many protocols as its hello has room for. */
+const ALPN_CHARACTERS_MAX = 64;
+/** As long as a name can be; a proxy in front may tell of a longer one. */
+const SNI_CHARACTERS_MAX = 253;
+const NO_HELLO = Buffer.from(helloText(null));
 
 /** The record of a live flow, for the API. */
 export function describeFlow(context: Context, flow: Flow, party: Party, request: RequestText | null): FlowRecord {
@@ -198,6 +260,7 @@ export function describeFlow(context: Context, flow: Flow, party: Party, request
     method: request === null ? null : text(0, request.methodEnd),
     host: request === null ? null : request.hostName.toString('latin1'),
     path: request === null ? null : text(request.pathStart, request.pathEnd),
+    ...helloFields(party.tls),
     verdict: verdictName(flow.verdict),
     rule: rule < 0 ? null : policy.image.ruleName(rule),
     tier: rule < 0 ? null : policy.image.ruleTier(rule),
@@ -207,6 +270,7 @@ export function describeFlow(context: Context, flow: Flow, party: Party, request
     bytes_in: flow.bytesIn,
     bytes_out: flow.bytesOut,
     duration_ms: Math.round((context.clock.now() - flow.startedAt) * 1000) / 1000,
+    ...(flow.draining ? { draining: true } : {}),
     ended_by: null,
     reason: null,
   };

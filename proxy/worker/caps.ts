@@ -19,7 +19,12 @@ export class ConnectionCaps {
   }
 
   /** hot: claims a place for one connection; answers the limit that refused it, or null. `release` must follow a null once. */
-  claim(application: PlannedApplication, source: SourceWords, processMax: number): Limit | null {
+  claim(
+    application: PlannedApplication,
+    source: SourceWords,
+    processMax: number,
+    perSource = application.limits.connectionsPerSource ?? Number.POSITIVE_INFINITY,
+  ): Limit | null {
     const { worker, connections } = this;
     if (!connections.claim(worker, PROCESS_COLUMN, processMax)) return 'process-connections';
     if (!connections.claim(worker, application.column, application.limits.connections ?? Number.POSITIVE_INFINITY)) {
@@ -27,7 +32,6 @@ export class ConnectionCaps {
       return 'connections';
     }
     // Counted without a cap as well: one that comes with the next swap speaks of what is open then.
-    const perSource = application.limits.connectionsPerSource ?? Number.POSITIVE_INFINITY;
     const outcome = this.sources.claim(worker, source[0], source[1], source[2], source[3], application.column, perSource);
     if (outcome === CLAIMED || perSource === Number.POSITIVE_INFINITY) return null;
     connections.add(worker, application.column, -1);

@@ -4,6 +4,8 @@
  */
 
 import type { Upstreams } from '../http/upstreams.ts';
+import type { KeySets } from '../identity/key-sets.ts';
+import type { LimitTable } from '../shared/limit-table.ts';
 import type { ServerTable } from '../shared/servers.ts';
 import type { Slices } from '../shared/slices.ts';
 import type { Wheel } from '../wire/wheel.ts';
@@ -21,8 +23,11 @@ export interface Context {
   readonly sessions: SessionList;
   readonly servers: ServerTable;
   readonly caps: ConnectionCaps;
+  /** What is spent of the limits of rules, exact over workers. */
+  readonly limitTable: LimitTable;
   readonly journal: JournalWriter;
   readonly upstreams: Upstreams;
+  readonly keys: KeySets;
   /** Counts connections to servers by row, exact over workers. */
   readonly serverFlows: Slices;
   draining: boolean;

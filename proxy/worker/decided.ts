@@ -1,9 +1,11 @@
 /** What a decision brings about beside the verdict: shadow rules are counted, and flows of rules that ask for it are told to the log. */
 import { parentPort } from 'node:worker_threads';
+import type { ConnectionFacts } from '../../policy/connection.ts';
 import type { RequestFacts } from '../../policy/request.ts';
 import { shadowRules } from '../../policy/shadow.ts';
 import type { FromWorker } from '../node/plan.ts';
 import * as ledger from '../shared/ledger.ts';
+import { hitNodeLimit } from '../shared/node-limits.ts';
 import type { Flow, Party } from './account.ts';
 import type { Context } from './context.ts';
 
@@ -23,10 +25,11 @@ export function countShadows(
   flow: Flow,
   protocols: number,
   request: RequestFacts | null,
+  connection: ConnectionFacts,
 ): void {
   const { image, ledger: counters } = context.policy;
   met.length = 0;
-  shadowRules(image, vip, atom, protocols, request, flow.rule, met);
+  shadowRules(image, vip, atom, protocols, request, connection, flow.rule, met);
   for (const rule of met) {
     const action = image.ruleAction(rule);
     if (action !== 'pass') counters.rule(rule, action === 'allow' ? ledger.RULE_WOULD_ALLOW : ledger.RULE_WOULD_DENY);
@@ -44,6 +47,7 @@ export function logDecided(context: Context, flow: Flow, party: Party): void {
   }
   if (logged >= LOGGED_PER_SECOND_MAX) {
     unlogged++;
+    hitNodeLimit('log-lines');
     return;
   }
   logged++;

@@ -2,6 +2,7 @@
  * One line of JSON a flow, put together from bytes that are kept ready (names, addresses, rules), and handed to the main thread through a
  * ring. No object, no JSON.stringify: a record costs well under a microsecond.
  */
+import { hitNodeLimit } from '../shared/node-limits.ts';
 import { RingWriter } from '../shared/ring.ts';
 import type { Clock } from './clock.ts';
 
@@ -54,6 +55,7 @@ export class JournalWriter {
     const line = this.line;
     let at = this.at;
     const stop = Math.min(end, start + TEXT_BYTES_MAX);
+    if (stop < end) hitNodeLimit('journal-text');
     for (let i = start; i < stop; i++) {
       const byte = bytes[i]!;
       if (byte === 0x22 || byte === 0x5c) {
@@ -68,7 +70,7 @@ export class JournalWriter {
         line[at++] = HEX[byte >> 4]!;
         line[at++] = HEX[byte & 15]!;
       }
-      if (at > LINE_BYTES_MAX - 1_024) break;
+      if (at > LINE_BYTES_MAX - 2_048) break;
     }
     this.at = at;
   }

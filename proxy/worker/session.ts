@@ -1,12 +1,13 @@
 /** What every live client connection is to the worker, whatever it carries. */
 import type { FlowRecord } from '../observe/view.ts';
+import type { Redecided } from './redecided.ts';
 
 /** A client connection, in whatever stage. */
 export interface Session {
   nextSession: Session | null;
   previousSession: Session | null;
-  /** The policy changed: decides again. Answers whether it cut the session (or a flow of it). */
-  redecide(): boolean;
+  /** The policy changed: decides again. Answers what becomes of the session, or of a flow of it. */
+  redecide(): Redecided;
   /** The node is leaving: ends what is idle, asks the rest to end after what is under way. */
   drain(): void;
   /** Ends it now. */

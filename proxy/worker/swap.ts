@@ -1,19 +1,40 @@
 /** Asks every live session again after a swap, in slices, so that no swap holds up traffic for longer than a slice takes. */
+import { CUT, DRAINING } from './redecided.ts';
 import type { SessionList } from './sessions.ts';
 
-/** A decision takes well under a microsecond, a cut a few; a slice stays below 2 ms. */
-const SLICE_SESSIONS = 256;
+/** A decision takes well under a microsecond, a cut some fifty (two sockets are reset); so a slice is bounded by time. */
+const SLICE_MS = 0.5;
+/** Sessions that are left alone, between two looks at the clock. */
+const KEPT_PER_LOOK = 16;
 
-export async function redecideAll(sessions: SessionList): Promise<{ cut: number; kept: number }> {
+/** What became of the sessions that were live. */
+export interface Asked {
+  readonly cut: number;
+  readonly kept: number;
+  /** No longer allowed, and coming to their end. */
+  readonly draining: number;
+}
+
+export async function redecideAll(sessions: SessionList): Promise<Asked> {
   let cut = 0;
   let kept = 0;
+  let draining = 0;
   const walk = sessions.walk();
   for (;;) {
-    for (let i = 0; i < SLICE_SESSIONS; i++) {
+    const until = performance.now() + SLICE_MS;
+    for (let unlooked = 0; unlooked < KEPT_PER_LOOK || performance.now() < until; ) {
+      if (unlooked === KEPT_PER_LOOK) unlooked = 0;
       const session = walk.step();
-      if (session === null) return { cut, kept };
-      if (session.redecide()) cut++;
-      else kept++;
+      if (session === null) return { cut, kept, draining };
+      const outcome = session.redecide();
+      if (outcome === CUT) {
+        cut++;
+        unlooked = KEPT_PER_LOOK;
+      } else {
+        unlooked++;
+        if (outcome === DRAINING) draining++;
+        else kept++;
+      }
     }
     await new Promise<void>((resolve) => setImmediate(resolve));
   }

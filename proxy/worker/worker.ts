@@ -4,22 +4,27 @@
 import { getSystemErrorName } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Upstreams } from '../http/upstreams.ts';
+import { KeySets } from '../identity/key-sets.ts';
 import type { FromWorker, Plan, PlannedApplication, ToWorker, WorkerStart } from '../node/plan.ts';
 import type { FlowRecord } from '../observe/view.ts';
+import { LimitTable } from '../shared/limit-table.ts';
+import { countInRow } from '../shared/node-limits.ts';
 import { ServerTable } from '../shared/servers.ts';
 import { checkNative } from '../wire/native.ts';
 import { TICK_MS, Wheel } from '../wire/wheel.ts';
 import { Acceptor } from './acceptor.ts';
 import { ConnectionCaps } from './caps.ts';
 import type { Context } from './context.ts';
+import { fetchInherited, type Inherited, lendSockets } from './inherited.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { PolicyInForce } from './policy-in-force.ts';
 import { SessionList } from './sessions.ts';
-import { redecideAll } from './swap.ts';
+import { type Asked, redecideAll } from './swap.ts';
 
 const port = parentPort!;
 const start = workerData as WorkerStart;
 checkNative();
+countInRow(start.shared.limits, start.worker);
 
 const clock = { now: performance.now.bind(performance), coarse: performance.now(), epoch: performance.timeOrigin };
 const wheel = new Wheel(clock.coarse);
@@ -34,8 +39,10 @@ const context: Context = {
   sessions: new SessionList(),
   servers,
   caps: new ConnectionCaps(start.worker, start.shared),
+  limitTable: new LimitTable(start.shared.workers, start.shared.ruleLimits),
   journal: new JournalWriter(start.ring, start.receiptPrefix, clock, () => send({ type: 'pressing' })),
   upstreams: new Upstreams(wheel),
+  keys: new KeySets((location) => send({ type: 'keys-wanted', location })),
   serverFlows: servers.flows,
   draining: false,
   random: Math.random,
@@ -71,21 +78,39 @@ function announceIdle(): void {
 }
 
 async function swap(plan: Plan): Promise<void> {
-  clock.coarse = performance.now();
   const before = context.policy as PolicyInForce | undefined;
-  const { opened, failures } = openVips(plan, before);
+  const inherited = await fetchInherited(plan, context.worker, (vip, isShared) => needsAcceptor(plan, vip, before, isShared));
+  // The node was told to leave while the sockets were on their way.
+  if (context.draining) {
+    for (const { sockets } of inherited.values()) for (const socket of sockets) socket.close();
+    send({ type: 'swapped', generation: plan.generation, cut: 0, draining: 0, kept: context.sessions.size, failures: [] });
+    return;
+  }
+  clock.coarse = performance.now();
+  const { opened, failures } = openVips(plan, before, inherited);
   if (failures.length > 0 && before !== undefined) {
     // Whole or not at all: nothing has changed yet, and the main thread takes the plan back everywhere.
     for (const acceptor of opened.values()) acceptor.close();
-    send({ type: 'swapped', generation: plan.generation, cut: 0, kept: context.sessions.size, failures });
+    send({ type: 'swapped', generation: plan.generation, cut: 0, draining: 0, kept: context.sessions.size, failures });
     return;
   }
-  const policy = new PolicyInForce(plan, servers, context.random);
+  const policy = new PolicyInForce(plan, servers, context.keys, context.random);
   settleVips(plan, before, opened, failures);
   context.policy = policy;
-  context.upstreams.closeIdle(new Set(plan.pools.flatMap((pool) => pool.servers.map((server) => server.row))));
-  const { cut, kept } = before === undefined ? { cut: 0, kept: 0 } : await redecideAll(context.sessions);
-  send({ type: 'swapped', generation: plan.generation, cut, kept, failures });
+  context.upstreams.closeIdle(rowsSpokenToAsBefore(plan, before));
+  const asked = before === undefined ? NOBODY_ASKED : await redecideAll(context.sessions);
+  send({ type: 'swapped', generation: plan.generation, ...asked, failures });
+}
+
+/** Of the first policy. */
+const NOBODY_ASKED: Asked = { cut: 0, kept: 0, draining: 0 };
+
+/** Rows of servers whose kept connections may go on: not those that are gone, nor those that are spoken to with other TLS now, or in another protocol. */
+function rowsSpokenToAsBefore(plan: Plan, before: PolicyInForce | undefined): Set<number> {
+  const spoken = (of: Plan) =>
+    of.pools.flatMap(({ servers, protocol }) => servers.map(({ row, target }) => [row, `${protocol} ${target.tls?.id}`] as const));
+  const was = new Map(before === undefined ? [] : spoken(before.plan));
+  return new Set(spoken(plan).flatMap(([row, words]) => (was.get(row) === words ? [row] : [])));
 }
 
 type Failures = { endpoint: string; code: string }[];
@@ -96,17 +121,29 @@ function staysWith(existing: Acceptor, application: PlannedApplication, before: 
   return was !== undefined && was.name === application.name && was.mode === application.mode;
 }
 
+/** A unix socket that this node bound stays bound while it changes hands; one that it was given can be had a second time. */
+function needsAcceptor(plan: Plan, vip: Plan['vips'][number], before: PolicyInForce | undefined, isShared: boolean): boolean {
+  const existing = acceptors.get(vip.endpoint.text);
+  if (existing === undefined) return true;
+  return !(vip.endpoint.kind === 'unix' && !isShared) && !staysWith(existing, plan.applications[vip.application]!, before);
+}
+
 /** Opens what is new, beside what there is. A unix socket that changes hands can be bound only once the old one is closed. */
-function openVips(plan: Plan, before: PolicyInForce | undefined): { opened: Map<string, Acceptor>; failures: Failures } {
+function openVips(
+  plan: Plan,
+  before: PolicyInForce | undefined,
+  inherited: ReadonlyMap<string, Inherited>,
+): { opened: Map<string, Acceptor>; failures: Failures } {
   const opened = new Map<string, Acceptor>();
   const failures: Failures = [];
-  plan.vips.forEach(({ endpoint, application }, index) => {
-    // A unix socket can be bound once: the first worker has them all.
-    if (endpoint.kind === 'unix' && context.worker !== 0) return;
-    const existing = acceptors.get(endpoint.text);
-    if (existing !== undefined && (endpoint.kind === 'unix' || staysWith(existing, plan.applications[application]!, before))) return;
+  plan.vips.forEach((vip, index) => {
+    const { endpoint, application } = vip;
+    const given = inherited.get(endpoint.text) ?? null;
+    // A unix socket can be bound once: the first worker has them all, but for those that were given to every worker.
+    if (endpoint.kind === 'unix' && context.worker !== 0 && (given === null || given.sockets.length === 0)) return;
+    if (!needsAcceptor(plan, vip, before, given?.isShared ?? false)) return;
     const acceptor = new Acceptor(context, endpoint, index, application, acceptTrouble);
-    const code = acceptor.open();
+    const code = acceptor.open(given);
     if (code === null) opened.set(endpoint.text, acceptor);
     else failures.push({ endpoint: endpoint.text, code });
   });
@@ -164,10 +201,15 @@ function flows(limit: number, receipt: string | null): FlowRecord[] {
   return found.slice(0, limit);
 }
 
-function drain(): void {
+/**
+ * A patient drain ends nothing by itself: a kept-alive connection that is idle now ends with its next response, since its next request could be on its
+ * way already; and what waits to be recognised is recognised.
+ */
+function drain(handedOver: boolean, patient: boolean): void {
   context.draining = true;
-  for (const acceptor of acceptors.values()) acceptor.close();
+  for (const acceptor of acceptors.values()) acceptor.close(handedOver);
   context.upstreams.closeIdle(null);
+  if (patient) return;
   const walk = context.sessions.walk();
   for (let session = walk.step(); session !== null; session = walk.step()) session.drain();
   if (context.sessions.size === 0) announceIdle();
@@ -189,7 +231,15 @@ port.on('message', (message: ToWorker) => {
       void swap(message.plan);
       break;
     case 'drain':
-      drain();
+      drain(message.handedOver, message.patient);
+      break;
+    case 'lend':
+      void lendSockets(message.desk, acceptors.values());
+      break;
+    case 'keys':
+      context.keys.learn(message.location, message.keys);
+      // The first keys can come before the first policy.
+      (context.policy as PolicyInForce | undefined)?.forgetTokens();
       break;
     case 'stop':
       stop();

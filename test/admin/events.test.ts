@@ -20,6 +20,7 @@ const EVENT: ControlEvent = {
   version: null,
   generation: null,
   revoked: 0,
+  draining: 0,
   kept: 0,
   detail: 'x'.repeat(2_000),
 };

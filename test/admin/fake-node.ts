@@ -1,6 +1,7 @@
 /** A `NodeView` that tests fill as they like: nothing runs behind it. */
 import { parseAddress } from '../../config/address.ts';
 import { type Application, type Document, type Endpoint, PLAIN_RULE, type Pool, type Rule } from '../../config/document.ts';
+import { flowMatcher } from '../../proxy/observe/flow-filter.ts';
 import {
   type ApplicationCounters,
   type Counters,
@@ -29,15 +30,30 @@ export function application(name: string, more: Partial<Application> = {}): Appl
     idle: 1,
     total: null,
     halfClosed: 1,
+    handshake: 5_000,
     detect: 1,
     requestHead: 1,
     requestBody: 1,
     response: 1,
     keepAlive: 1,
   };
-  const limits = { connections: null, connectionsPerSource: null, headBytes: 1, headFields: 1, targetBytes: 1 };
+  const limits = { connections: null, connectionsPerSource: null, headBytes: 1, headFields: 1, targetBytes: 1, streams: 1 };
   const vips = [{ endpoint: tcp('127.0.0.1', 8080), place: PLACE }];
-  return { name, vips, mode: 'http', pool: 'web', enforcement: 'enforce', rules: [], timeouts, limits, place: PLACE, ...more };
+  return {
+    name,
+    vips,
+    mode: 'http',
+    pool: 'web',
+    routes: [],
+    trusted: [],
+    tokens: [],
+    enforcement: 'enforce',
+    rules: [],
+    timeouts,
+    limits,
+    place: PLACE,
+    ...more,
+  };
 }
 
 export function pool(name: string): Pool {
@@ -51,6 +67,7 @@ export function pool(name: string): Pool {
     retries,
     idleConnections: 1,
     idleTimeoutMs: 1,
+    protocol: 'http',
     place: PLACE,
   };
 }
@@ -61,12 +78,13 @@ export function documentOf(more: Partial<Document> = {}): Document {
     workers: 2,
     admin: null,
     state: null,
-    journal: { sizeBytes: 1, segmentBytes: 1 },
+    journal: { sizeBytes: 1, segmentBytes: 1, ageMs: null },
     log: { level: 'info' as const },
     connections: 1,
     geo: { country: null, asn: null },
     resolvers: [],
     adminTokens: [],
+    adminTls: null,
   };
   const networks = { inbound: [], outbound: [], cluster: [] };
   return {
@@ -101,6 +119,7 @@ export function applicationCounters(name: string, more: Partial<ApplicationCount
     responses: [0, 0, 0, 0, 0],
     flowDuration: histogramOf(),
     requestDuration: histogramOf(),
+    handshakes: [],
     ...more,
   };
 }
@@ -110,7 +129,15 @@ export function ruleCounters(application: string, name: string, more: Partial<Ru
 }
 
 export function countersOf(more: Partial<Counters> = {}): Counters {
-  return { applications: [], rules: [], limits: [], journal: { written: 0, dropped: 0, bytes: 0 }, workerRestarts: 0, ...more };
+  return {
+    applications: [],
+    rules: [],
+    limits: [],
+    nodeLimits: [],
+    journal: { written: 0, dropped: 0, bytes: 0 },
+    workerRestarts: 0,
+    ...more,
+  };
 }
 
 export function server(pool: string, name: string, more: Partial<ServerState> = {}): ServerState {
@@ -129,6 +156,10 @@ export function flow(receipt: string, more: Partial<FlowRecord> = {}): FlowRecor
     method: 'GET',
     host: 'shop.example',
     path: '/',
+    sni: null,
+    alpn: null,
+    ja4: null,
+    tls: null,
     verdict: 'allow',
     rule: 'customers',
     tier: 'application',
@@ -179,9 +210,11 @@ export function fakeNode(more: Partial<FakeState> = {}): { state: FakeState; vie
     readiness: () => state.ready,
     counters: () => state.counters,
     servers: () => state.servers,
+    certificates: () => ({ inUse: [], failures: 0 }),
     workers: () => [1, 2].map((id) => ({ id, generation: state.generation, connections: Math.ceil(state.live.length / 2) })),
     liveFlows: async (limit) => state.live.slice(0, limit),
     flow: async (receipt) => [...state.live, ...state.ended].find((f) => f.receipt === receipt) ?? null,
+    searchFlows: async ({ limit, filter }) => ({ flows: state.ended.filter(flowMatcher(filter)).slice(0, limit), next: null }),
     recentFlows: async (limit, denied) => state.ended.filter((f) => !denied || f.verdict === 'deny').slice(0, limit),
     applies: () => ({ applied: state.generation, refused: state.refusal === null ? 0 : 1 }),
     lastRefusal: () => state.refusal,

@@ -2,8 +2,11 @@
 import { existsSync } from 'node:fs';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Admin, openAdmin } from '../../proxy/admin/server.ts';
+import { type Admin, type AdminControl, openAdmin } from '../../proxy/admin/server.ts';
 import { History } from '../../proxy/observe/history.ts';
+import type { Archive } from '../../proxy/versions/archive.ts';
+import type { Orders } from '../../proxy/versions/orders.ts';
+import type { Quarantine, VersionSummary } from '../../proxy/versions/record.ts';
 import {
   application,
   applicationCounters,
@@ -53,6 +56,7 @@ function busy(allowed: number): Partial<FakeState> {
         applicationCounters('shop', {
           flowsOpened: allowed + 7,
           flowsActive: 2,
+          flowsRevoked: 3,
           bytesIn: 5_000,
           responses: [0, 90, 0, 0, 10],
           requestDuration: histogramOf([0, 0, 0, 9]),
@@ -63,6 +67,11 @@ function busy(allowed: number): Partial<FakeState> {
         ruleCounters('shop', 'customers', { allow: allowed }),
         ruleCounters('shop', 'default', { deny: 7 }),
         ruleCounters('mail', 'default', { wouldDeny: 3 }),
+      ],
+      limits: [{ application: 'shop', limit: 'connections-per-source', hits: 12 }],
+      nodeLimits: [
+        { limit: 'bulk-memory', hits: 34_567 },
+        { limit: 'farewells', hits: 0 },
       ],
     }),
     servers: [
@@ -81,7 +90,41 @@ function busy(allowed: number): Partial<FakeState> {
   };
 }
 
-async function open(more: Partial<FakeState>, options: Parameters<Browser['newPage']>[0] = {}) {
+/** A node that was changed twice, the second time with a note, and that has a quarantine. */
+function ordersOf(note: string): Orders {
+  const version = (number: number, more: Partial<VersionSummary>): VersionSummary => ({
+    version: number,
+    generation: number,
+    time: new Date(Date.now() - 90_000).toISOString(),
+    cause: 'start',
+    author: 'node',
+    from: 'file',
+    note: null,
+    sha256: '',
+    bytes: 1,
+    confirm: null,
+    summary: { text: 'first version' } as VersionSummary['summary'],
+    ...more,
+  });
+  const quarantine: Quarantine = {
+    name: 'quarantine-8',
+    target: { kind: 'address', text: '198.51.100.7/32' },
+    reason: 'scans the shop',
+    author: 'bo',
+    since: Date.now(),
+    until: Date.now() + 60_000,
+  };
+  const orders: Pick<Orders, 'overlay' | 'confirmBy' | 'onEvent'> & { archive: Pick<Archive, 'versions'> } = {
+    archive: { versions: () => [version(9, { cause: 'apply', author: 'ana', note }), version(8, {})] },
+    overlay: () => ({ quarantines: [quarantine], servers: [] }),
+    confirmBy: () => new Date(Date.now() + 60_000).toISOString(),
+    onEvent: () => () => undefined,
+  };
+  // The page asks for no more than these.
+  return orders as unknown as Orders;
+}
+
+async function open(more: Partial<FakeState>, options: Parameters<Browser['newPage']>[0] = {}, control?: AdminControl) {
   const node = fakeNode(more);
   const history = new History();
   history.record(
@@ -89,7 +132,7 @@ async function open(more: Partial<FakeState>, options: Parameters<Browser['newPa
     Date.now() - 2000,
   );
   history.record(node.state.counters, Date.now() - 1000);
-  const admin = await openAdmin(tcp('127.0.0.1', 0), node.view, history, silent);
+  const admin = await openAdmin(tcp('127.0.0.1', 0), node.view, history, silent, control);
   admins.push(admin);
   const page = await browser.newPage({ viewport: { width: 1440, height: 900 }, ...options });
   pages.push(page);
@@ -136,6 +179,28 @@ describe.skipIf(skipped)('the status page (skipped without /usr/bin/chromium)', 
     // No word from the browser: no script error, no refused resource, nothing that the content security policy stopped.
     expect(complaints).toEqual([]);
     expect(new Set(asked)).toEqual(new Set([admin.address().text]));
+  });
+
+  it('shows revoked flows and the limits that were hit', async () => {
+    const { page } = await open(busy(1));
+    expect(await textOf(page, '.figures')).toContain('3 revoked');
+    expect(await textOf(page, '.applications tbody tr:nth-child(1)')).toContain('3 revoked');
+    const limits = await page.locator('.limits li').allInnerTexts();
+    expect(limits).toEqual(['34.6K bulk-memory the node', '12 connections-per-source shop']);
+    expect(await page.locator('.versions, .quarantines').count()).toBe(0);
+  });
+
+  it('shows who changed what, and who is cut off beside the file', async () => {
+    const { page, complaints } = await open(busy(1), {}, { orders: ordersOf(HOSTILE), tokens: [] });
+    const rows = await page.locator('.versions tbody tr').allInnerTexts();
+    expect(rows.length).toBe(2);
+    for (const part of ['9', 'apply', 'taken back at', 'ana', HOSTILE]) expect(rows[0]).toContain(part);
+    for (const part of ['8', 'start', 'node', 'first version']) expect(rows[1]).toContain(part);
+    expect(await page.locator('.versions a').first().getAttribute('href')).toBe('/api/v1/versions/9');
+    const cut = await textOf(page, '.quarantines tbody');
+    for (const part of ['198.51.100.7/32', 'bo', 'quarantine-8', 'scans the shop']) expect(cut).toContain(part);
+    expect(await page.locator('main img, main script').count()).toBe(0);
+    expect(complaints).toEqual([]);
   });
 
   it('renders what comes from traffic as text', async () => {

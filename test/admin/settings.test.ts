@@ -31,6 +31,31 @@ describe('the settings of the admin endpoint', () => {
     });
   });
 
+  it.each(['0.0.0.0:9900', '"[::]:9900"', '10.0.0.1:9900', '127.0.0.1:9900'])('may listen on %s with TLS', (listen) => {
+    expect(read(`{ listen: ${listen}, tls: { certificate: admin.pem, key: admin.key } }`)).toMatchObject({
+      ok: true,
+      document: { process: { adminTls: { certificate: 'admin.pem', key: 'admin.key' } } },
+    });
+  });
+
+  it('teach what an address that others can reach needs', () => {
+    const loaded = read('{ listen: 0.0.0.0:9900 }');
+    expect(loaded.ok ? '' : loaded.problems[0]!.message).toMatch(
+      /has no TLS.*tls: \{ certificate: admin\.pem, key: admin\.key \}.*loopback/,
+    );
+  });
+
+  it.each([
+    ['{ tls: { certificate: admin.pem } }', 'missing-key', '/process/admin/tls/key'],
+    ['{ tls: { certificate: admin.pem, key: 7 } }', 'wrong-type', '/process/admin/tls/key'],
+    ['{ tls: { certificate: admin.pem, key: admin.key, chain: x } }', 'unknown-key', '/process/admin/tls/chain'],
+    ['{ tls: on }', 'wrong-type', '/process/admin/tls'],
+    ['{ listen: unix:/run/b.sock, tls: { certificate: admin.pem, key: admin.key } }', 'admin-tls-over-unix', '/process/admin/tls'],
+  ])('refuse %s', (admin, code, path) => {
+    const loaded = read(admin);
+    expect(loaded.ok ? [] : loaded.problems).toEqual([expect.objectContaining({ code, path })]);
+  });
+
   it.each([
     [`{ name: ana, role: root, hash: "${HASH}" }`, 'wrong-value', '/role'],
     ['{ name: ana, role: admin, hash: secret }', 'wrong-value', '/hash'],
@@ -41,6 +66,15 @@ describe('the settings of the admin endpoint', () => {
     expect(loaded.ok ? [] : loaded.problems).toEqual(
       expect.arrayContaining([expect.objectContaining({ code, path: `/process/admin/tokens/0${path}` })]),
     );
+  });
+
+  it.each([
+    ['{}', null],
+    ['{ age: off }', null],
+    ['{ age: 30d }', 30 * 24 * 3_600_000],
+  ])('of the journal: %s', (journal, ageMs) => {
+    const loaded = parseDocument([{ file: 'bulkhead.yaml', text: `version: 1\nprocess: { journal: ${journal} }\n` }], {});
+    expect(loaded).toMatchObject({ ok: true, document: { process: { journal: { ageMs } } } });
   });
 
   it('refuse two tokens of one name', () => {

@@ -20,6 +20,8 @@ function pool(balance: Balance, weights: number[], words: Partial<PlannedPool> =
     retries: { attempts: 2, budget: 0.2 },
     idleConnections: 0,
     idleTimeoutMs: 0,
+    protocol: 'http',
+    proxyProtocol: null,
     maglev: built === null ? null : (built.buffer as SharedArrayBuffer),
     ...words,
   };

@@ -213,8 +213,16 @@ describe('the generated policy', () => {
   });
 
   it('goes into the file that Bulkhead is run on', () => {
-    const setup = { folder: '/tmp/x', backends: { http: 1, echo: 2, bulk: 3 }, cores: 'proxy', workers: 2, flows: 10 } as const;
-    const text = documentText(policyOf({ rules: 2, prefixes: 3 }), setup, { http: 11, echo: 12, bulk: 13 }, 14);
+    const certificate = { certificate: '/tmp/c.pem', key: '/tmp/c.key', both: '/tmp/c.both' };
+    const setup = {
+      folder: '/tmp/x',
+      certificate,
+      backends: { http: 1, echo: 2, bulk: 3 },
+      cores: 'proxy',
+      workers: 2,
+      flows: 10,
+    } as const;
+    const text = documentText(policyOf({ rules: 2, prefixes: 3 }), setup, { http: 11, echo: 12, bulk: 13, https: 14, h2: 11 }, 15);
     for (const part of [
       'workers: 2',
       '127.0.0.1:14',

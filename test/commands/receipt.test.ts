@@ -2,33 +2,13 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { FlowRecord } from '../../proxy/observe/view.ts';
+import { flow } from '../admin/fake-node.ts';
 import { bulkhead } from './bulkhead.ts';
 
 const ALLOWED = 'a1b2c3-0-00000001';
 const DENIED = 'a1b2c3-0-00000002';
 
-const FLOW: FlowRecord = {
-  receipt: ALLOWED,
-  time: '2026-01-02T03:04:05.678Z',
-  application: 'shop',
-  source: '192.0.2.7:40000',
-  vip: '127.0.0.1:8080',
-  protocol: 'http',
-  method: 'GET',
-  host: 'shop.example',
-  path: '/basket',
-  verdict: 'allow',
-  rule: 'customers',
-  tier: 'application',
-  generation: 3,
-  server: 'web/127.0.0.1:9001',
-  status: 200,
-  bytes_in: 120,
-  bytes_out: 3400,
-  duration_ms: 12,
-  ended_by: 'client',
-  reason: null,
-};
+const FLOW = flow(ALLOWED, { source: '192.0.2.7:40000', path: '/basket', generation: 3 });
 const FLOWS: Record<string, FlowRecord> = {
   [ALLOWED]: FLOW,
   [DENIED]: { ...FLOW, receipt: DENIED, verdict: 'deny', rule: 'default', tier: 'default', server: null, status: 403, ended_by: 'policy' },
@@ -40,9 +20,9 @@ let admin: string;
 
 beforeAll(async () => {
   node = createServer((request, response) => {
-    const flow = FLOWS[request.url?.replace('/api/v1/flows/', '') ?? ''];
-    response.writeHead(request.url?.includes('trouble') ? 500 : flow === undefined ? 404 : 200, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(flow ?? { error: 'not-found' }));
+    const found = FLOWS[request.url?.replace('/api/v1/flows/', '') ?? ''];
+    response.writeHead(request.url?.includes('trouble') ? 500 : found === undefined ? 404 : 200, { 'content-type': 'application/json' });
+    response.end(request.url?.includes('trouble') ? 'Bad Gateway' : JSON.stringify(found ?? { error: 'not-found' }));
   });
   await new Promise<void>((resolve) => node.listen(0, '127.0.0.1', resolve));
   admin = `http://127.0.0.1:${(node.address() as AddressInfo).port}`;
@@ -68,7 +48,7 @@ describe('explain of a receipt', () => {
 
   it.each([
     ['a1b2c3-0-00000009', /knows no flow with the receipt a1b2c3-0-00000009/],
-    ['trouble-0-00000001', /answered 500: is it the admin endpoint/],
+    ['trouble-0-00000001', /answered 500 without JSON: is it the admin endpoint/],
     ['no/such/file.yaml', /is neither a file nor a receipt/],
   ])('%s is answered in one line, with status 2', async (receipt, message) => {
     const ended = await bulkhead(['explain', receipt, '--admin', admin]);

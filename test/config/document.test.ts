@@ -66,7 +66,7 @@ describe('a file that says little', () => {
         response: 60_000,
         keepAlive: 60_000,
       },
-      limits: { connections: null, connectionsPerSource: null, headBytes: 16_384, headFields: 100, targetBytes: 8_192 },
+      limits: { connections: null, connectionsPerSource: null, headBytes: 16_384, headFields: 100, targetBytes: 8_192, streams: 100 },
     });
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Document } from '../../config/document.ts';
 import { parseDocument } from '../../config/load.ts';
 import { formatProblem } from '../../config/problem.ts';
+import { protocolBit } from '../../config/protocols.ts';
 import { parseQuestion } from '../../config/question.ts';
 import { ruleLimits } from '../../config/schema-limits.ts';
 import { parseTimestamp } from '../../config/schema-when.ts';
@@ -21,7 +22,19 @@ applications: { a: { vips: [127.0.0.1:80], mode: ${mode}, pool: p, rules: [{ nam
 
 describe('rules', () => {
   it('say nothing of all this where nothing is written', () => {
-    const nothing = { until: null, schedule: null, shadow: false, log: false, denyWith: null, limits: null, http: null };
+    const nothing = {
+      until: null,
+      schedule: null,
+      shadow: false,
+      log: false,
+      denyWith: null,
+      limits: null,
+      http: null,
+      tls: null,
+      identities: null,
+      database: null,
+      onRevoke: null,
+    };
     expect(rule('')).toMatchObject(nothing);
   });
 
@@ -59,9 +72,57 @@ describe('rules', () => {
         },
       },
     ],
+    [
+      'tls: { sni: ["*.Shop.example.", a.example], alpn: [h2], ja4: ["t13d*", "*"] }',
+      { tls: { sni: ['*.shop.example', 'a.example'], alpn: ['h2'], ja4: ['t13d*', '*'] } },
+    ],
+    ['tls: { alpn: [http/1.1] }', { tls: { sni: null, alpn: ['http/1.1'], ja4: null } }],
+    [
+      'identities: ["spiffe://x.example/*", "subject:CN=ana,O=Shop", "dns:Web.Example", "*"]',
+      { identities: ['spiffe://x.example/*', 'subject:CN=ana,O=Shop', 'dns:web.example', '*'] },
+    ],
+    ['on-revoke: cut', { onRevoke: { kind: 'cut' } }],
+    ['on-revoke: finish', { onRevoke: { kind: 'finish' } }],
+    ['on-revoke: drain', { onRevoke: { kind: 'drain', withinMs: 30_000 } }],
+    ['on-revoke: { drain: 5m }', { onRevoke: { kind: 'drain', withinMs: 300_000 } }],
   ])('%s', (words, expected) => {
     expect(rule(`, ${words}`)).toMatchObject(expected);
   });
+
+  it.each([
+    ['postgres: { users: [ana, "app_*"] }', 'postgres', { kind: 'postgres', users: ['ana', 'app_*'], databases: null }],
+    ['postgres: { databases: [Orders] }, protocols: [postgres]', 'postgres', { kind: 'postgres', users: null, databases: ['Orders'] }],
+    ['mysql: { schemas: [Orders, "SHOP_*"] }', 'mysql', { kind: 'mysql', users: null, schemas: ['orders', 'shop_*'] }],
+    [
+      'redis: { users: [default], commands: [GET, "config SET", "z*"], keys: ["Session:*"] }',
+      'redis',
+      { kind: 'redis', users: ['default'], commands: ['get', 'config|set', 'z*'], keys: ['Session:*'] },
+    ],
+    ['redis: {}', 'redis', null],
+  ])('%s is for its protocol alone', (words, protocol, database) => {
+    expect(rule(`, ${words}`, 'tcp')).toMatchObject({ database, protocols: protocolBit(protocol) });
+  });
+
+  it.each([
+    ['guardrails', 'pass', 'on-revoke: cut', /neither admits a flow nor ends one/],
+    ['guardrails', 'deny', 'postgres: {}, http: {}', /has no requests/],
+  ])('%s that %s may not say %s', (list, action, words, message) => {
+    const loaded = parseDocument([{ file: 'test.yaml', text: `version: 1\n${list}: [{ name: g, action: ${action}, ${words} }]\n` }], {});
+    expect(loaded.ok ? [] : loaded.problems.map((problem) => problem.message)).toEqual([expect.stringMatching(message)]);
+  });
+});
+
+it('exceptions of exceptions of identities are bounded', () => {
+  const segments = Array.from({ length: 9 }, (_, i) => `  s${i}: { identities: ["cn:${i}"], except: [e] }`).join('\n');
+  const text = (except: string) => `version: 1
+segments:
+  e: { identities: ["cn:e"] }
+${segments}
+guardrails: [{ name: g, from: [any], except: [${except}], action: deny }]
+`;
+  expect(parseDocument([{ file: 'test.yaml', text: text('s0, s1') }], {}).ok).toBe(true);
+  const loaded = parseDocument([{ file: 'test.yaml', text: text('s0, s1, s2, s3, s4, s5, s6, s7, s8') }], {});
+  expect(loaded).toMatchObject({ ok: false, problems: [{ code: 'too-many', path: '/guardrails/0' }] });
 });
 
 it.each([
@@ -118,4 +179,50 @@ it('flows say their moment and their fields', () => {
   expect(parseQuestion({ from: '10.0.0.1', to: '127.0.0.1:80' })).toMatchObject({ question: { at: null, headers: [] } });
   expect(parseQuestion({ ...fields, at: 'tomorrow' })).toMatchObject({ ok: false, message: expect.stringContaining('a moment such as') });
   expect(parseQuestion({ ...fields, protocol: 'redis' })).toMatchObject({ ok: false, message: expect.stringContaining('headers') });
+});
+
+describe('flows say', () => {
+  const flow = (more: object) => parseQuestion({ from: '10.0.0.1', to: '127.0.0.1:80', ...more });
+  it.each([
+    [
+      { sni: 'A.example', alpn: 'h2', ja4: 't13d_a' },
+      { sni: 'a.example', alpn: ['h2'], ja4: 't13d_a', protocols: 0 },
+    ],
+    [
+      { alpn: ['h2', 'http/1.1'], identities: ['dns:A.example', 'cn:ana'] },
+      { sni: null, alpn: ['h2', 'http/1.1'], identities: ['dns:a.example', 'cn:ana'] },
+    ],
+    [{ identities: [] }, { identities: [] }],
+    [{}, { sni: null, alpn: [], ja4: null, identities: null, user: null, keys: null }],
+    [
+      { database: 'orders', user: 'ana' },
+      { protocols: protocolBit('postgres'), database: 'orders', user: 'ana' },
+    ],
+    [{ schema: 'Orders' }, { protocols: protocolBit('mysql'), schema: 'orders' }],
+    [
+      { command: 'CONFIG SET', keys: ['a'] },
+      { protocols: protocolBit('redis'), command: 'config|set', keys: ['a'] },
+    ],
+    [
+      { protocol: 'mysql', user: 'ana' },
+      { protocols: protocolBit('mysql'), user: 'ana' },
+    ],
+  ])('%j', (fields, expected) => {
+    expect(flow(fields)).toMatchObject({ ok: true, question: expected });
+  });
+
+  it.each([
+    [{ user: 'ana' }, /Say which with protocol/],
+    [{ user: 'ana', protocol: 'http' }, /has none: remove user/],
+    [{ database: 'a', schema: 'b' }, /Only a flow of protocol mysql has a schema/],
+    [{ keys: ['a'], protocol: 'postgres' }, /Only a flow of protocol redis has a list of keys/],
+    [{ command: 'get', path: '/x' }, /has no requests/],
+    [{ identities: ['ana'] }, /begin with its kind/],
+    [{ identities: ['cn:*'] }, null],
+    [{ ja4: '*' }, /fingerprint/],
+  ])('%j, or are told why not', (fields, message) => {
+    const reading = flow(fields);
+    if (message === null) expect(reading.ok).toBe(true);
+    else expect(reading).toMatchObject({ ok: false, message: expect.stringMatching(message) });
+  });
 });

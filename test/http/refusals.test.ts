@@ -28,7 +28,7 @@ describe('what no server ever sees', () => {
     ['a space before the colon', `GET / HTTP/1.1\r\n${HEAD}X : a\r\n\r\n`, 400, 'bad-field'],
     ['no Host', 'GET / HTTP/1.1\r\n\r\n', 400, 'bad-host'],
     ['two Hosts', `GET / HTTP/1.1\r\n${HEAD}Host: b\r\n\r\n`, 400, 'bad-host'],
-    ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'bad-version'],
+    ['something like HTTP/2', 'PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n', 400, 'bad-version'],
     ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n', 400, 'bad-request-line'],
     ['CL.TE', `POST / HTTP/1.1\r\n${HEAD}Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`, 400, 'bad-length'],
     [

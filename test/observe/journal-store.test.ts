@@ -76,25 +76,11 @@ describe.each([
     for (const unknown of ['ab', 'x', '', 'abcde', '"', '\\']) expect(await journal.find(unknown)).toBeNull();
   });
 
-  it.each([
-    ['denied', { denied: true }, ['d', 'b']],
-    ['application', { application: 'mail' }, ['c']],
-    ['source', { source: '127.0.0.7:1' }, ['d']],
-    ['rule', { rule: 'default' }, ['d', 'b']],
-    ['two at once', { denied: true, source: '127.0.0.7:1' }, ['d']],
-    ['nothing', {}, ['d', 'c', 'b', 'a']],
-  ])('filters by %s', async (_name, filter, expected) => {
+  it('lists the newest denials, the second time from memory', async () => {
     const { journal } = journalIn(place());
-    append(
-      journal,
-      flow('a', { path: '/?"verdict":"deny"' }),
-      flow('b', { verdict: 'deny', rule: 'default' }),
-      flow('c', { application: 'mail', verdict: 'would_deny' }),
-      flow('d', { verdict: 'deny', rule: 'default', source: '127.0.0.7:1' }),
-    );
-    expect(await receipts(journal.recent(10, filter))).toEqual(expected);
-    // A second time: denials are then answered from memory.
-    expect(await receipts(journal.recent(10, filter))).toEqual(expected);
+    append(journal, flow('a', { path: '/?"verdict":"deny"' }), flow('b', { verdict: 'deny' }), flow('c', { verdict: 'would_deny' }));
+    append(journal, flow('d', { verdict: 'deny' }));
+    for (let time = 0; time < 2; time++) expect(await receipts(journal.recent(10, true))).toEqual(['d', 'b']);
   });
 
   it('keeps its own copy of what it is handed', async () => {
@@ -158,7 +144,7 @@ describe('a journal on disk', () => {
     append(journal, flow('c'));
     await settled(journal, 1);
     expect(await receipts(journal.recent(10))).toEqual(['c', 'b', 'a']);
-    expect(await receipts(journal.recent(10, { denied: true }))).toEqual(['b']);
+    expect(await receipts(journal.recent(10, true))).toEqual(['b']);
     expect(await journal.find('torn')).toBeNull();
     expect(readdirSync(directory).length).toBe(3);
     expect(troubles).toEqual([]);
@@ -185,9 +171,9 @@ describe('a journal on disk', () => {
     await first.journal.close();
     const { journal } = journalIn(directory);
     append(journal, flow('newer', { verdict: 'deny' }));
-    expect(await receipts(journal.recent(5, { denied: true }))).toEqual(['newer', 'old']);
+    expect(await receipts(journal.recent(5, true))).toEqual(['newer', 'old']);
     append(journal, flow('newest', { verdict: 'deny' }), flow('allowed'));
-    expect(await receipts(journal.recent(5, { denied: true }))).toEqual(['newest', 'newer', 'old']);
+    expect(await receipts(journal.recent(5, true))).toEqual(['newest', 'newer', 'old']);
   });
 
   it('drops and counts while the folder cannot be written, says so once, and goes on when it can', async () => {
@@ -232,9 +218,9 @@ describe('a journal on disk', () => {
     const flood = Array.from({ length: 2_000 }, (_, i) => flow(`allowed-${i}`));
     for (let round = 0; round < 10; round++) append(journal, ...flood);
     expect(await journal.find('denied')).toBeNull();
-    expect(await receipts(journal.recent(5, { denied: true }))).toEqual(['denied']);
+    expect(await receipts(journal.recent(5, true))).toEqual(['denied']);
     append(journal, flow('again', { verdict: 'deny' }));
-    expect(await receipts(journal.recent(5, { denied: true }))).toEqual(['again', 'denied']);
+    expect(await receipts(journal.recent(5, true))).toEqual(['again', 'denied']);
   });
 
   it('survives a folder that cannot be made', async () => {

@@ -34,6 +34,7 @@ function changeSegments(document: Document, random: Random): Document {
   const segments = document.segments.map((segment, i) => {
     if (i !== at) return segment;
     if (random(3) === 0) return { ...segment, except: [] };
+    if (random(4) === 0) return { ...segment, identities: segment.identities.length > 0 ? [] : ['cn:ana'] };
     return { ...segment, addresses: random(2) === 0 ? segment.addresses.slice(1) : [...segment.addresses, extra] };
   });
   return { ...document, segments };
@@ -55,19 +56,26 @@ function changeRules(document: Document, random: Random): Document {
     const at = random(rules.length);
     const rule = rules[at]!;
     const put = (other: Partial<Rule>) => rules.map((one, i) => (i === at ? { ...one, ...other } : one));
-    switch (random(7)) {
+    switch (random(9)) {
       case 0:
         return rules.filter((_, i) => i !== at);
       case 1:
         return put({ action: rule.action === 'allow' ? 'deny' : 'allow' });
       case 2:
-        return put({ protocols: random(3) === 0 ? null : 1 << random(6) });
+        // A rule that speaks of a database is for its protocol alone.
+        return rule.database !== null ? put({ database: null }) : put({ protocols: random(3) === 0 ? null : 1 << random(6) });
       case 3:
         return put({ except: rule.except.length > 0 ? [] : [{ kind: 'prefix', prefix: parsePrefix('10.1.2.4')! }] });
       case 4:
         return put({ ports: random(2) === 0 ? null : [[80, 443]] });
       case 5:
         return put({ http: rule.http === null ? null : { ...rule.http, paths: random(2) === 0 ? null : ['/api/*', '/'] } });
+      case 6:
+        return put({ identities: rule.identities === null ? ['cn:*'] : random(2) === 0 ? null : [...rule.identities, 'user:*'] });
+      case 7:
+        return put({
+          tls: rule.tls === null ? { sni: ['*.example'], alpn: null, ja4: null } : random(2) === 0 ? null : { ...rule.tls, alpn: ['h2'] },
+        });
       default:
         return [...rules.slice(0, at), ...rules.slice(at + 1), rule];
     }

@@ -3,24 +3,50 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { parseAddress } from '../../config/address.ts';
 import { compile } from '../../policy/compile.ts';
-import { ALLOW, DENY, decide, kindOf, NEED_PROTOCOL, NEED_REQUEST, possibleProtocols, ruleOf } from '../../policy/decide.ts';
+import { type ConnectionFacts, PLAIN_CONNECTION } from '../../policy/connection.ts';
+import {
+  ALLOW,
+  DENY,
+  decide,
+  kindOf,
+  NEED_IDENTITY,
+  NEED_PROTOCOL,
+  NEED_REQUEST,
+  NEED_TLS,
+  possibleProtocols,
+  ruleOf,
+} from '../../policy/decide.ts';
 import type { Image } from '../../policy/image.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
-import type { RequestFacts } from '../../policy/request.ts';
+import type { HttpFacts, RequestFacts } from '../../policy/request.ts';
 import { type DocumentWords, documentOf, protocolsOf, type RuleWords } from './documents.ts';
 
-const KINDS = { [ALLOW]: 'allow', [DENY]: 'deny', [NEED_PROTOCOL]: 'need protocol', [NEED_REQUEST]: 'need request' };
-const request = (path: string, method = 'GET', host = 'shop.example'): RequestFacts => ({ method, host, path });
+const KINDS = {
+  [ALLOW]: 'allow',
+  [DENY]: 'deny',
+  [NEED_TLS]: 'need tls',
+  [NEED_PROTOCOL]: 'need protocol',
+  [NEED_IDENTITY]: 'need identity',
+  [NEED_REQUEST]: 'need request',
+};
+const request = (path: string, method = 'GET', host = 'shop.example'): HttpFacts => ({ kind: 'http', method, host, path });
 
 /** `allow customers`, `need protocol`; the source null is a unix socket. */
-function answer(image: Image, source: string | null, protocols: string[], facts: RequestFacts | null = null, vip = 0): string {
+function answer(
+  image: Image,
+  source: string | null,
+  protocols: string[],
+  facts: RequestFacts | null = null,
+  vip = 0,
+  connection: ConnectionFacts = PLAIN_CONNECTION,
+): string {
   const atom = source === null ? NO_ADDRESS_ATOM : atomOf(image, ...parseAddress(source)!.words);
-  const decision = decide(image, vip, atom, protocolsOf(protocols), facts);
+  const decision = decide(image, vip, atom, protocolsOf(protocols), facts, connection);
   const kind = kindOf(decision);
   return kind === ALLOW || kind === DENY ? `${KINDS[kind]} ${image.ruleName(ruleOf(decision))}` : KINDS[kind];
 }
 
-type Row = readonly [source: string | null, protocols: string[], facts: RequestFacts | null, expected: string];
+type Row = readonly [source: string | null, protocols: string[], facts: HttpFacts | null, expected: string];
 
 function table(words: DocumentWords, rows: readonly Row[]): void {
   const image = compile(documentOf(words));
@@ -275,7 +301,7 @@ it('allocates nothing on the way to a decision', () => {
     let sum = 0;
     for (let i = 0; i < count; i++) {
       const atom = (i & 1) === 0 ? atomOf(image, 0, 0, 0xffff, (0x0a000000 + i) >>> 0) : atomOf(image, 0x20010db8, 0, 0, i);
-      sum += i % 4 === 3 ? decide(image, 0, atom, 0, null) : decide(image, 0, atom, 2, facts[i % 3]!);
+      sum += i % 4 === 3 ? decide(image, 0, atom, 0, null, PLAIN_CONNECTION) : decide(image, 0, atom, 2, facts[i % 3]!, PLAIN_CONNECTION);
     }
     return sum;
   };

@@ -2,18 +2,30 @@
 import { expect, it } from 'vitest';
 import { parseAddress } from '../../config/address.ts';
 import type { Document, FlowQuestion } from '../../config/document.ts';
-import { PROTOCOLS, WEBSOCKET } from '../../config/protocols.ts';
+import { PLAIN_QUESTION } from '../../config/match.ts';
+import { PROTOCOLS, protocolBit, WEBSOCKET } from '../../config/protocols.ts';
 import { compile } from '../../policy/compile.ts';
 import { type DiffGroup, diffDocuments } from '../../policy/diff.ts';
 import { explain } from '../../policy/explain.ts';
 import { normaliseHost, normalisePath } from '../../policy/request.ts';
 import { inactivity, rulesOf } from '../../policy/schedule.ts';
 import { endpointKey } from '../../policy/space/destinations.ts';
-import { type Fact, headerFacts, periodFacts } from '../../policy/space/facts.ts';
+import { databaseFacts, type Fact, headerFacts, identityFacts, periodFacts, tlsFacts } from '../../policy/space/facts.ts';
 import { REQUEST_KINDS } from '../../policy/space/kinds.ts';
 import { isInRegion } from '../../policy/space/requests.ts';
 import { changed, rewritten } from './changes.ts';
-import { edgeSources, HOSTS, METHODS, PATHS, type Random, randomDocument, randomFrom } from './randomDocument.ts';
+import {
+  CLIENTS,
+  edgeSources,
+  HELLOS,
+  HOSTS,
+  METHODS,
+  PATHS,
+  type Random,
+  randomDocument,
+  randomFrom,
+  randomQuery,
+} from './randomDocument.ts';
 
 const SEED = Number(process.env.BULKHEAD_SEED ?? Date.now() % 2 ** 31);
 const PAIRS = Number(process.env.BULKHEAD_PAIRS ?? 25);
@@ -37,8 +49,7 @@ function isIn(group: DiffGroup, flow: Flow, facts: ReadonlyMap<string, Fact>): b
   const value = numberOf(flow.from);
   if (!group.sources.some(({ family, first, last }) => family === flow.from.family && first <= value && value <= last)) return false;
   const holds = (text: string) => {
-    const { until, schedule, header } = facts.get(text)!;
-    return header === null && inactivity({ until, schedule }, flow.at) === null;
+    return factHolds(facts.get(text) ?? identityFacts(text.slice('identity '.length).split(' or '))[0]!, flow);
   };
   const { when } = group.region;
   if (when.length > 0 && !when.some(({ holding, failing }) => holding.every(holds) && !failing.some(holds))) return false;
@@ -47,29 +58,76 @@ function isIn(group: DiffGroup, flow: Flow, facts: ReadonlyMap<string, Fact>): b
   return isInRegion(group.region, request);
 }
 
+/** Read from the fact's own words, as someone would who was told them. */
+function factHolds({ kind, dimension, values, denies, until, schedule, header }: Fact, flow: Flow): boolean {
+  const isOne = (text: string | null) =>
+    text !== null && values.some((pattern) => (pattern.endsWith('*') ? text.startsWith(pattern.slice(0, -1)) : text === pattern));
+  switch (kind) {
+    case 'until':
+    case 'schedule':
+      return inactivity({ until, schedule }, flow.at) === null;
+    case 'header':
+      return header === null;
+    case 'sni':
+      return flow.sni !== null && values.some((name) => (name.startsWith('*') ? flow.sni!.endsWith(name.slice(1)) : flow.sni === name));
+    case 'alpn':
+      return flow.alpn.some(isOne);
+    case 'ja4':
+      return isOne(flow.ja4);
+    case 'identity':
+      return flow.identities!.some(isOne);
+    case 'text': {
+      const [protocol, field] = dimension.split(' ') as [string, 'user'];
+      if (flow.kind !== protocolBit(protocol)) return false;
+      return flow[field] === null ? denies : isOne(flow[field]);
+    }
+    case 'keys':
+      if (flow.kind !== protocolBit('redis') || flow.keys === null) return flow.kind === protocolBit('redis') && denies;
+      return denies ? flow.keys.some(isOne) : flow.keys.length > 0 && flow.keys.every(isOne);
+    default:
+      throw new Error(`what is ${kind}?`);
+  }
+}
+
 function randomFlow(documents: readonly Document[], sources: readonly string[], random: Random, moments: readonly number[]): Flow {
   const endpoints = documents.flatMap(({ applications }) => applications.flatMap(({ vips }) => vips.map(({ endpoint }) => endpoint)));
   // Flows over unix sockets have no address, so no question describes them.
   const to = endpoints.filter(({ kind }) => kind === 'tcp');
-  const kind = 1 << (random(3) === 0 ? random(PROTOCOLS.length) : random(6));
+  const query = randomQuery(random);
+  const kind = random(3) === 0 ? protocolBit(query.kind)! : 1 << (random(3) === 0 ? random(PROTOCOLS.length) : random(6));
   const pick = <T>(list: readonly T[]): T => list[random(list.length)]!;
   const carries = (kind & REQUEST_KINDS) !== 0;
   return {
     from: parseAddress(pick(sources))!,
     to: pick(to),
-    kind,
     protocols: kind === WEBSOCKET ? WEBSOCKET | 2 : kind,
     method: carries ? pick([...METHODS, 'PUT']) : null,
     host: carries ? pick(HOSTS) : null,
     path: carries ? pick(PATHS) : null,
     headers: [],
+    ...PLAIN_QUESTION,
+    ...(kind === protocolBit(query.kind) ? { ...query, user: query.user ?? (query.kind === 'redis' ? 'default' : null) } : {}),
+    kind,
+    ...pick(HELLOS),
+    identities: pick(CLIENTS),
     at: pick(moments),
   };
 }
 
 function factsOf(documents: readonly Document[]): Map<string, Fact> {
   const rules = documents.flatMap((document) => [...rulesOf(document)]);
-  return new Map(rules.flatMap((rule) => [...periodFacts(rule), ...headerFacts(rule.http?.headers)].map((fact) => [fact.text, fact])));
+  // Lists of segments are put together where several are meant at once, so identities are read from the text.
+  return new Map(
+    rules.flatMap((rule) =>
+      [
+        ...periodFacts(rule),
+        ...headerFacts(rule.http?.headers),
+        ...tlsFacts(rule.tls),
+        ...identityFacts(rule.identities),
+        ...databaseFacts(rule.database, rule.action === 'deny'),
+      ].map((fact) => [fact.text, fact]),
+    ),
+  );
 }
 
 it(`tells every flow whose verdict differs, once, and no other (seed ${SEED})`, { timeout: 300_000 }, () => {
@@ -81,7 +139,10 @@ it(`tells every flow whose verdict differs, once, and no other (seed ${SEED})`, 
     const why = `seed ${SEED}, pair ${number}`;
     let groups: readonly DiffGroup[];
     try {
-      groups = diffDocuments(old, next).groups;
+      const difference = diffDocuments(old, next);
+      // Where too many facts come together nothing is claimed.
+      if (difference.uncertain.some((sentence) => sentence.includes('too many'))) continue;
+      groups = difference.groups;
     } catch (error) {
       throw new Error(why, { cause: error });
     }
@@ -105,7 +166,7 @@ it(`tells every flow whose verdict differs, once, and no other (seed ${SEED})`, 
     }
   }
   // Otherwise the assertions above would mean little.
-  expect(counts.different).toBeGreaterThan(PAIRS * 5);
+  expect(counts.different).toBeGreaterThan(PAIRS * 3);
   expect(counts.none).toBeGreaterThan(PAIRS / 50);
 });
 

@@ -175,7 +175,7 @@ describe('a change', () => {
 
   it('of a field that this code does not know is never taken for nothing', () => {
     const old = documentOf(tcp(allow));
-    const rule = { ...old.applications[0]!.rules[0]!, identities: ['spiffe://x'] };
+    const rule = { ...old.applications[0]!.rules[0]!, mood: ['cheerful'] };
     const next = { ...old, applications: [{ ...old.applications[0]!, rules: [rule] }] };
     expect(diffDocuments(old, next)).toMatchObject({ differs: true, groups: [{ change: 'lose', witness: null }] });
   });

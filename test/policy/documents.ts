@@ -7,13 +7,14 @@ import type {
   Document,
   Endpoint,
   FlowQuestion,
-  HttpMatch,
   Pool,
   Rule,
   Schedule,
   Segment,
   SourceTerm,
 } from '../../config/document.ts';
+import type { DatabaseMatch, HttpMatch, OnRevoke, TlsMatch } from '../../config/match.ts';
+import { PLAIN_QUESTION } from '../../config/match.ts';
 import { protocolBit } from '../../config/protocols.ts';
 
 /** Each rule a line of its own, so that a place tells which one it is. */
@@ -31,6 +32,10 @@ export interface RuleWords {
   shadow?: boolean;
   log?: boolean;
   denyWith?: DenyWith;
+  tls?: Partial<TlsMatch>;
+  identities?: string[];
+  database?: DatabaseMatch;
+  onRevoke?: OnRevoke;
   action: Action;
 }
 
@@ -51,6 +56,7 @@ export interface DocumentWords {
       countries?: string[];
       asns?: number[];
       dns?: string[];
+      identities?: string[];
       unknown?: 'deny' | 'ignore';
       except?: string[];
     }
@@ -79,13 +85,18 @@ export function documentOf(words: DocumentWords): Document {
     from: (rule.from ?? ['any']).map(termOf),
     except: (rule.except ?? []).map(termOf),
     ports: rule.ports ?? null,
-    protocols: rule.protocols === undefined ? null : protocolsOf(rule.protocols),
+    protocols:
+      rule.database !== undefined ? protocolBit(rule.database.kind)! : rule.protocols === undefined ? null : protocolsOf(rule.protocols),
     http: rule.http === undefined ? null : { methods: null, hosts: null, paths: null, headers: null, ...rule.http },
     until: rule.until ?? null,
     schedule: rule.schedule ?? null,
     shadow: rule.shadow ?? false,
     log: rule.log ?? false,
     denyWith: rule.denyWith ?? null,
+    tls: rule.tls === undefined ? null : { sni: null, alpn: null, ja4: null, ...rule.tls },
+    identities: rule.identities ?? null,
+    database: rule.database ?? null,
+    onRevoke: rule.onRevoke ?? null,
     limits: null,
     place: place(),
   });
@@ -96,12 +107,13 @@ export function documentOf(words: DocumentWords): Document {
       workers: 1,
       admin: null,
       state: null,
-      journal: { sizeBytes: 0, segmentBytes: 0 },
+      journal: { sizeBytes: 0, segmentBytes: 0, ageMs: null },
       log: { level: 'silent' },
       connections: 1000,
       geo: { country: null, asn: null },
       resolvers: [],
       adminTokens: [],
+      adminTls: null,
     },
     networks: { inbound: [], outbound: [], cluster: (words.cluster ?? []).map(prefixOf) },
     segments: Object.entries(segments).map(
@@ -113,6 +125,7 @@ export function documentOf(words: DocumentWords): Document {
         countries: segment.countries ?? [],
         asns: segment.asns ?? [],
         dns: segment.dns ?? [],
+        identities: segment.identities ?? [],
         unknown: segment.unknown ?? 'deny',
         except: (segment.except ?? []).map(termOf),
         place: place(),
@@ -125,6 +138,9 @@ export function documentOf(words: DocumentWords): Document {
         vips: (application.vips ?? ['10.0.0.1:80']).map((text) => ({ endpoint: endpointOf(text), place: place() })),
         mode: application.mode ?? 'tcp',
         pool: 'servers',
+        routes: [],
+        trusted: [],
+        tokens: [],
         enforcement: application.observe ? 'observe' : 'enforce',
         rules: (application.rules ?? []).map(ruleOf),
         timeouts: {
@@ -132,13 +148,14 @@ export function documentOf(words: DocumentWords): Document {
           idle: 1,
           total: null,
           halfClosed: 1,
+          handshake: 5_000,
           detect: 1,
           requestHead: 1,
           requestBody: 1,
           response: 1,
           keepAlive: 1,
         },
-        limits: { connections: null, connectionsPerSource: null, headBytes: 1, headFields: 1, targetBytes: 1 },
+        limits: { connections: null, connectionsPerSource: null, headBytes: 1, headFields: 1, targetBytes: 1, streams: 1 },
         place: place(),
       }),
     ),
@@ -152,7 +169,9 @@ export function documentOf(words: DocumentWords): Document {
 export function question(
   from: string,
   to: string,
-  more: { protocol?: string; method?: string; host?: string; path?: string; headers?: [string, string][]; at?: number } = {},
+  more: { protocol?: string; method?: string; host?: string; path?: string; headers?: [string, string][]; at?: number } & Partial<
+    Pick<FlowQuestion, keyof typeof PLAIN_QUESTION>
+  > = {},
 ): FlowQuestion {
   return {
     from: parseAddress(from)!,
@@ -162,6 +181,8 @@ export function question(
     host: more.host ?? null,
     path: more.path ?? null,
     headers: more.headers ?? [],
+    ...PLAIN_QUESTION,
+    ...Object.fromEntries(Object.keys(PLAIN_QUESTION).flatMap((key) => (key in more ? [[key, more[key as 'user']]] : []))),
     at: more.at ?? null,
   };
 }
@@ -194,6 +215,7 @@ function poolOf(name: string, servers: readonly string[]): Pool {
     retries: { attempts: 0, budget: 0 },
     idleConnections: 0,
     idleTimeoutMs: 1,
+    protocol: 'http',
     place: place(),
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseAddress } from '../../config/address.ts';
+import { PLAIN_QUESTION } from '../../config/match.ts';
 import { PROTOCOLS } from '../../config/protocols.ts';
 import { compile } from '../../policy/compile.ts';
 import { explain } from '../../policy/explain.ts';
@@ -105,6 +106,7 @@ it(`is never wider than the policy (seed ${SEED})`, { timeout: 60_000 }, () => {
           host: pick(HOSTS),
           path: pick(PATHS),
           headers: [],
+          ...PLAIN_QUESTION,
           at: 0,
         };
         expect(explain(image, flow).verdict, `seed ${SEED}, document ${number}: ${JSON.stringify(flow)}`).toBe('allow');

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Rate } from '../../config/document.ts';
-import { charge, FULL, REFUSED, take, tokens, waitMs, withRate } from '../../policy/limits.ts';
+import { charge, FULL, limitsSentence, REFUSED, take, tokens, waitMs, withRate } from '../../policy/limits.ts';
 
 const PER_SECOND: Rate = { amount: 10, perMs: 1_000 };
 
@@ -64,4 +64,17 @@ describe('a bucket', () => {
       }),
     );
   });
+});
+
+describe('limits in words', () => {
+  const none = { per: 'source' as const, flows: null, newFlows: null, requests: null, bytes: null, bytesTotal: null, durationMs: null };
+  it.each([
+    [{ ...none, flows: 3 }, 'It holds each source to 3 flows at once.'],
+    [{ ...none, per: 'all' as const, newFlows: PER_SECOND }, 'It holds all its flows together to new flows of 10 a second.'],
+    [{ ...none, bytesTotal: 1_024, durationMs: 90_000 }, 'It holds each flow to 1KiB in all and 90s.'],
+    [
+      { ...none, per: 'segment' as const, requests: { amount: 5, perMs: 3_600_000 }, durationMs: 500 },
+      'It holds each segment of its sources to requests of 5 an hour, and each flow to 500ms.',
+    ],
+  ])('%j', (limits, sentence) => expect(limitsSentence(limits)).toBe(sentence));
 });

@@ -4,7 +4,8 @@
  */
 import ipaddr from 'ipaddr.js';
 import type { Prefix } from '../../config/address.ts';
-import type { Application, Document, HttpMatch, Rule, SourceTerm } from '../../config/document.ts';
+import type { Application, Document, Rule, SourceTerm } from '../../config/document.ts';
+import type { DatabaseMatch, HttpMatch, TlsMatch } from '../../config/match.ts';
 
 export interface OracleFlow {
   /** Address as text; null over a unix socket. */
@@ -14,7 +15,22 @@ export interface OracleFlow {
   readonly protocols: number;
   readonly request: { method: string; host: string; path: string };
   readonly headers?: readonly (readonly [string, string])[];
+  readonly tls?: OracleTls;
+  readonly identities?: readonly string[];
+  /** Of a flow to a database; null is what cannot be told. */
+  readonly query?: OracleQuery | null;
 }
+
+export interface OracleTls {
+  readonly sni: string | null;
+  readonly alpn: readonly string[];
+  readonly ja4: string | null;
+}
+
+export type OracleQuery =
+  | { readonly kind: 'postgres'; readonly user: string | null; readonly database: string | null }
+  | { readonly kind: 'mysql'; readonly user: string | null; readonly schema: string | null }
+  | { readonly kind: 'redis'; readonly user: string | null; readonly command: string | null; readonly keys: readonly string[] | null };
 
 /** Prefixes by country; one that is missing is not known. */
 export type Countries = ReadonlyMap<string, readonly Prefix[]>;
@@ -43,7 +59,7 @@ export function oracleAnswer(
   now: number | null,
   countries: Countries = new Map(),
 ): OracleAnswer {
-  const inSource = memberships(document, flow.source, countries);
+  const inSource = memberships(document, flow.source, flow.identities ?? [], countries);
   if (flow.source !== null && document.networks.cluster.some((prefix) => contains(prefix, flow.source!)))
     return { verdict: 'allow cluster/cluster', shadows: [] };
   const matches = (rule: Rule) => {
@@ -53,6 +69,9 @@ export function oracleAnswer(
     if (!rule.from.some((term) => inSource(term, wide)) || rule.except.some((term) => inSource(term, narrow))) return false;
     if (rule.ports !== null && !rule.ports.some(([a, b]) => flow.port !== null && flow.port >= a && flow.port <= b)) return false;
     if (rule.protocols !== null && (rule.protocols & flow.protocols) === 0) return false;
+    if (rule.tls !== null && !matchesHello(rule.tls, flow.tls ?? { sni: null, alpn: [], ja4: null })) return false;
+    if (rule.identities !== null && !(flow.identities ?? []).some((identity) => isOneOf(rule.identities!, identity))) return false;
+    if (rule.database !== null && (application.mode !== 'tcp' || !matchesQuery(rule, rule.database, flow.query ?? null))) return false;
     return rule.http === null || (application.mode === 'http' && matchesHttp(rule, rule.http, flow));
   };
   const shadows: string[] = [];
@@ -102,7 +121,12 @@ function holdsNow({ until, schedule }: Rule, now: number | null): boolean {
 }
 
 /** Whether a source is meant by a term: surely, or (`maybe`) as far as what is not known may tell. */
-function memberships(document: Document, source: string | null, countries: Countries): (term: SourceTerm, maybe: boolean) => boolean {
+function memberships(
+  document: Document,
+  source: string | null,
+  identities: readonly string[],
+  countries: Countries,
+): (term: SourceTerm, maybe: boolean) => boolean {
   const known = new Map<string, boolean>();
   const inPool = (name: string) =>
     source !== null &&
@@ -115,6 +139,7 @@ function memberships(document: Document, source: string | null, countries: Count
       const segment = document.segments.find((candidate) => candidate.name === name)!;
       const added =
         (source !== null && segment.addresses.some((prefix) => contains(prefix, source))) ||
+        segment.identities.some((pattern) => identities.some((identity) => isOneOf([pattern], identity))) ||
         segment.pools.some(inPool) ||
         segment.segments.some((other) => inSegment(other, maybe)) ||
         segment.countries.some((country) => {
@@ -181,6 +206,35 @@ function matchesHttp(rule: Rule, http: HttpMatch, { request: { method, host, pat
     http.paths === null ||
     http.paths.some((pattern) => globOf(pattern).test(path) || (pattern.endsWith('/*') && globOf(pattern.slice(0, -2)).test(path)))
   );
+}
+
+/** Whether a text is one of those, or begins as one that ends in a star does. */
+function isOneOf(patterns: readonly string[], text: string): boolean {
+  return patterns.some((pattern) => (pattern.at(-1) === '*' ? text.indexOf(pattern.slice(0, -1)) === 0 : pattern === text));
+}
+
+function matchesHello({ sni, alpn, ja4 }: TlsMatch, hello: OracleTls): boolean {
+  if (sni !== null && !sni.some((pattern) => hello.sni !== null && globOf(pattern).test(hello.sni))) return false;
+  if (alpn !== null && !alpn.some((name) => hello.alpn.some((offered) => offered === name))) return false;
+  return ja4 === null || (hello.ja4 !== null && isOneOf(ja4, hello.ja4));
+}
+
+/** What cannot be told counts against the client: for a denial it is what it asks for, for everything else it is not. */
+function matchesQuery({ action }: Rule, database: DatabaseMatch, query: OracleQuery | null): boolean {
+  if (query === null || query.kind !== database.kind) return false;
+  const blind = action === 'deny';
+  const is = (patterns: readonly string[] | null, text: string | null) =>
+    patterns === null || (text === null ? blind : isOneOf(patterns, text));
+  if (!is(database.users, query.user)) return false;
+  if (database.kind === 'postgres') return is(database.databases, (query as { database: string | null }).database);
+  if (database.kind === 'mysql') return is(database.schemas, (query as { schema: string | null }).schema);
+  const { command, keys } = query as { command: string | null; keys: readonly string[] | null };
+  const meant = (database.commands ?? []).flatMap((name) => (/[*|]/.test(name) ? [name] : [name, `${name}|*`]));
+  if (database.commands !== null && !is(meant, command)) return false;
+  if (database.keys === null) return true;
+  if (keys === null) return blind;
+  const right = keys.filter((key) => isOneOf(database.keys!, key)).length;
+  return right > 0 && (blind || right === keys.length);
 }
 
 const globs = new Map<string, RegExp>();

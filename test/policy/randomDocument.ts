@@ -2,9 +2,11 @@
 
 import { parsePrefix } from '../../config/address.ts';
 import { DAYS, type Document } from '../../config/document.ts';
+import type { DatabaseMatch, TlsMatch } from '../../config/match.ts';
 import { PROTOCOLS } from '../../config/protocols.ts';
 import type { Knowledge } from '../../policy/knowledge.ts';
 import { type ApplicationWords, type DocumentWords, documentOf, type RuleWords } from './documents.ts';
+import type { OracleQuery, OracleTls } from './oracle.ts';
 
 export type Random = (below: number) => number;
 
@@ -51,7 +53,64 @@ const HOST_PATTERNS = ['a.example', '*.example', '*.a.example', '*'];
 const PATH_PATTERNS = ['/', '/admin', '/admin/*', '/admin*', '/api/*', '/Api/V1', '*', '/*'];
 const PROTOCOL_NAMES = PROTOCOLS.slice(0, 6);
 
-export function randomDocument(random: Random): Document {
+export const HELLOS: readonly OracleTls[] = [
+  { sni: null, alpn: [], ja4: null },
+  { sni: 'a.example', alpn: ['h2'], ja4: 't13d_a' },
+  { sni: 'b.a.example', alpn: ['http/1.1'], ja4: 't13d_b' },
+  { sni: 'example', alpn: ['h2', 'http/1.1'], ja4: 't12i_a' },
+  { sni: null, alpn: ['h3'], ja4: 'q13d_c' },
+];
+export const CLIENTS: readonly (readonly string[])[] = [
+  [],
+  ['cn:ana'],
+  ['spiffe://x/web', 'cn:web'],
+  ['spiffe://x/db'],
+  ['user:bob', 'cn:ana'],
+  ['jwt:bob'],
+];
+const KEY_LISTS: readonly (readonly string[] | null)[] = [null, [], ['app:1'], ['app:1', 'other'], ['app:1', 'app:2'], ['other']];
+const IDENTITY_PATTERNS = ['cn:ana', 'cn:*', 'spiffe://x/*', 'spiffe://x/web', 'user:*', 'jwt:bob', '*'];
+const HELLO_PATTERNS = {
+  sni: ['a.example', '*.example', '*.a.example'],
+  alpn: ['h2', 'http/1.1', 'h3'],
+  ja4: ['t13*', 't12i_a', '*', 't*'],
+};
+const USERS = ['ana', 'bob', 'app_1', null];
+const USER_PATTERNS = ['ana', 'app_*', '*', 'b*'];
+const NAMES = ['shop', 'shop_2', '', null];
+const NAME_PATTERNS = ['shop', 'shop*', '*', 'other'];
+const COMMANDS = ['get', 'set', 'config|get', 'config|set', null];
+const COMMAND_PATTERNS = ['get', 'config', 'config|set', 'config|*', 's*', '*'];
+const KEY_PATTERNS = ['app:*', 'app:1', '*', 'other'];
+
+export function randomQuery(random: Random): OracleQuery {
+  const pick = <T>(list: readonly T[]): T => list[random(list.length)]!;
+  switch (random(3)) {
+    case 0:
+      return { kind: 'postgres', user: pick(USERS), database: pick(NAMES) };
+    case 1:
+      return { kind: 'mysql', user: pick(USERS), schema: pick(NAMES) };
+    default:
+      return { kind: 'redis', user: pick(USERS), command: pick(COMMANDS), keys: pick(KEY_LISTS) };
+  }
+}
+
+function randomDatabase(random: Random): DatabaseMatch {
+  const maybe = (list: readonly string[]): string[] | null =>
+    random(2) === 0 ? null : Array.from({ length: 1 + random(2) }, () => list[random(list.length)]!);
+  const users = maybe(USER_PATTERNS);
+  switch (random(3)) {
+    case 0:
+      return { kind: 'postgres', users, databases: maybe(NAME_PATTERNS) };
+    case 1:
+      return { kind: 'mysql', users, schemas: maybe(NAME_PATTERNS) };
+    default:
+      return { kind: 'redis', users, commands: maybe(COMMAND_PATTERNS), keys: maybe(KEY_PATTERNS) };
+  }
+}
+
+/** `demands`: whether rules and segments ask for more than addresses, protocols and requests. */
+export function randomDocument(random: Random, demands = random(2) === 0): Document {
   const pick = <T>(list: readonly T[]): T => list[random(list.length)]!;
   const some = <T>(list: readonly T[], most: number): T[] => Array.from({ length: 1 + random(most) }, () => pick(list));
   const prefixes = Array.from({ length: 3 + random(20) }, () => randomPrefix(random));
@@ -70,6 +129,7 @@ export function randomDocument(random: Random): Document {
       segment.countries = some(['AA', 'BB', 'ZZ'], 2);
       segment.unknown = pick(['deny', 'ignore'] as const);
     }
+    if (demands && random(3) === 0) segment.identities = some(IDENTITY_PATTERNS, 2);
     if (random(3) === 0) segment.except = some([...prefixes, ...names, ...(random(9) === 0 ? ['any'] : [])], 2);
     const name = `s${names.length}`;
     segments[name] = segment;
@@ -104,6 +164,9 @@ export function randomDocument(random: Random): Document {
       const values = some(['blue', 'blue*', '*', 'red'], 2);
       words.http = { ...words.http, headers: [{ name: 'x-team', values }, ...(random(3) === 0 ? [{ name: 'x-env', values: ['*'] }] : [])] };
     }
+    if (demands && random(heavy ? 16 : 4) === 0) words.identities = some(IDENTITY_PATTERNS, 2);
+    if (demands && random(heavy ? 16 : 4) === 0) words.tls = { ja4: ['t*'], ...randomHello(random) };
+    if (demands && !http && random(2) === 0) words.database = randomDatabase(random);
     if (random(8) === 0) words.shadow = true;
     if (random(8) === 0) words.until = NOW + (random(3) - 1) * 1000;
     if (random(8) === 0)
@@ -131,6 +194,16 @@ export function randomDocument(random: Random): Document {
     guardrails: rules(4, true, true),
     baseline: rules(3, false, true),
   });
+}
+
+function randomHello(random: Random): Partial<TlsMatch> {
+  const some = (list: readonly string[]) => Array.from({ length: 1 + random(2) }, () => list[random(list.length)]!);
+  const { sni, alpn, ja4 } = HELLO_PATTERNS;
+  return {
+    ...(random(2) === 0 ? { sni: some(sni) } : {}),
+    ...(random(3) === 0 ? { alpn: some(alpn) } : {}),
+    ...(random(3) === 0 ? { ja4: some(ja4) } : {}),
+  };
 }
 
 /** Addresses at and beside the edges of a document's prefixes, and some that it doesn't know; null is a unix socket. */

@@ -2,8 +2,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compile } from '../../policy/compile.ts';
+import { PLAIN_CONNECTION } from '../../policy/connection.ts';
 import { ALLOW, decide, kindOf, ruleOf } from '../../policy/decide.ts';
+import { decodePath } from '../../policy/escapes.ts';
 import { pathFacts, resolveDots } from '../../policy/readings.ts';
+import { UNREAD_PATH } from '../../policy/request.ts';
 import { documentOf } from './documents.ts';
 
 const HTTP = 2;
@@ -18,14 +21,15 @@ const image = compile(
           { name: 'rest', action: 'allow' },
         ],
       },
+      open: { mode: 'http', vips: ['10.0.0.1:82'], rules: [{ name: 'all', action: 'allow' }] },
       allow: { mode: 'http', vips: ['10.0.0.1:81'], rules: [{ name: 'public', http: { paths: ['/public/*'] }, action: 'allow' }] },
     },
   }),
 );
 
-function verdict(target: string, port: 80 | 81): string {
-  const request = { method: 'GET', host: 'a', ...pathFacts(target) };
-  const decision = decide(image, image.vipIndex(`10.0.0.1:${port}`), 0, HTTP, request);
+function verdict(target: string, port: 80 | 81 | 82): string {
+  const request = { kind: 'http' as const, method: 'GET', host: 'a', ...pathFacts(target) };
+  const decision = decide(image, image.vipIndex(`10.0.0.1:${port}`), 0, HTTP, request, PLAIN_CONNECTION);
   return `${kindOf(decision) === ALLOW ? 'allow' : 'deny'} ${image.ruleName(ruleOf(decision))}`;
 }
 
@@ -140,6 +144,103 @@ describe('the target that is sent on', () => {
         expect(readings).not.toContain(path);
         expect(readings.length).toBeLessThan(96);
       }),
+    );
+  });
+});
+
+describe('a path that can be read in more ways than are judged', () => {
+  const piece = '/a%2f..%5c;b\\c//%252e%2500%C3%28%00';
+  const hostile = `/${piece.repeat(300)}`.slice(0, 8_190);
+
+  it('passes only where no path matters', () => {
+    expect(pathFacts(hostile).readings).toEqual([UNREAD_PATH]);
+    expect(verdict(hostile, 80)).toBe('deny default');
+    expect(verdict(`/public/${hostile}`, 81)).toBe('deny default');
+    expect(verdict(hostile, 82)).toBe('allow all');
+    expect(verdict(`/public/..%2f${'x'.repeat(8_000)}`, 81)).toBe('deny default');
+    expect(verdict(`/public/a%2f${'x'.repeat(8_000)}`, 81)).toBe('allow public');
+  });
+
+  const pieces = fc.constantFrom(
+    '/',
+    '..',
+    '%2e',
+    '%2f',
+    '%5C',
+    'a',
+    ';',
+    '\\',
+    '%',
+    '%25',
+    '%00',
+    '%2500',
+    '%252f',
+    '%c3',
+    '%a9',
+    '%ED%A0',
+    '//',
+  );
+
+  it('is long: up to 340 characters every reading is judged', () => {
+    fc.assert(
+      fc.property(fc.array(pieces, { minLength: 30, maxLength: 300 }), (list) => {
+        expect(pathFacts(`/${list.join('')}`.slice(0, 340)).readings ?? []).not.toContain(UNREAD_PATH);
+      }),
+    );
+  });
+
+  it('never has more of them than so many characters', () => {
+    fc.assert(
+      fc.property(fc.array(pieces, { minLength: 1, maxLength: 12 }), (list) => {
+        const { readings = [] } = pathFacts(`/${list.join('')}`.repeat(700).slice(0, 8_190));
+        expect(readings.reduce((sum, path) => sum + path.length, 0)).toBeLessThanOrEqual(32 * 1024);
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+describe('escapes', () => {
+  const byte = fc.oneof(
+    fc.nat(255),
+    fc.constantFrom(0x80, 0xbf, 0xc0, 0xc1, 0xc2, 0xe0, 0xa0, 0x9f, 0xed, 0xef, 0xf0, 0x8f, 0x90, 0xf4, 0xf5),
+  );
+  const escaped = (code: number) => `%${code.toString(16).padStart(2, '0')}`;
+
+  it.each([
+    ['%c3%a9', '\u00e9'],
+    ['%e2%82%ac', '\u20ac'],
+    ['%f0%9f%98%80', '\u{1f600}'],
+    ['%f4%8f%bf%bf', '\u{10ffff}'],
+    ['%c0%af', '%c0%af'],
+    ['%e0%80%af', '%e0%80%af'],
+    ['%f0%80%80%af', '%f0%80%80%af'],
+    ['%ed%a0%80', '%ed%a0%80'],
+    ['%f4%90%80%80', '%f4%90%80%80'],
+    ['%f5%80%80%80', '%f5%80%80%80'],
+    ['%e2%82', '%e2%82'],
+    ['%80', '%80'],
+    ['%2f%ff%2e', '/%ff.'],
+    ['%c3%2f', '%c3/'],
+    ['%2', '%2'],
+    ['%25%32%66', '%2f'],
+  ])('%s is %j', (written, decoded) => expect(decodePath(written)).toBe(decoded));
+
+  it('are decoded as decodeURIComponent does, run by run', () => {
+    const oracle = (run: string) => {
+      try {
+        return decodeURIComponent(run);
+      } catch {
+        return run.replace(/%[0-7][0-9a-f]/g, (code) => String.fromCharCode(Number.parseInt(code.slice(1), 16)));
+      }
+    };
+    fc.assert(
+      fc.property(fc.array(byte, { minLength: 1, maxLength: 6 }), (bytes) => {
+        const run = bytes.map(escaped).join('');
+        expect(decodePath(run)).toBe(oracle(run));
+        expect(decodePath(`a${run.toUpperCase()}%zz%`)).toBe(`a${oracle(run).replace(/%[0-9a-f]{2}/g, (code) => code.toUpperCase())}%zz%`);
+      }),
+      { numRuns: 3_000 },
     );
   });
 });

@@ -7,6 +7,8 @@ import { dirname, join } from 'node:path';
 import { freePort, until } from '../node/harness.ts';
 import { findPeer } from '../peers.ts';
 
+const NGINX_STREAM = '/usr/lib/nginx/modules/ngx_stream_module.so';
+
 export interface Program {
   readonly port: number;
   readonly folder: string;
@@ -78,17 +80,38 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-export async function startNginx(server: (port: number) => string): Promise<Program> {
+/** `stream` is what goes into a stream block; its module is a file of its own in Debian. */
+export async function startNginx(server: (port: number) => string, stream: string | null = null): Promise<Program> {
   const folder = workFolder('nginx');
   const port = await freePort();
   writeFileSync(
     join(folder, 'nginx.conf'),
-    `daemon off; user root; worker_processes 1; pid ${folder}/pid; error_log stderr warn;
+    `${stream === null ? '' : `load_module ${NGINX_STREAM};`} daemon off; user root; worker_processes 1; pid ${folder}/pid; error_log stderr warn;
 events { worker_connections 512; }
 http { access_log off; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s; client_max_body_size 100m;
-${server(port)} }`,
+${server(port)} }
+${stream === null ? '' : `stream { ${stream} }`}`,
   );
   return launch(folder, port, peer('nginx'), ['-c', join(folder, 'nginx.conf')]);
+}
+
+/** `sections` follow the defaults: frontends, backends, listens. */
+export async function startHaproxy(sections: (port: number) => string): Promise<Program> {
+  const folder = workFolder('haproxy');
+  const port = await freePort();
+  writeFileSync(
+    join(folder, 'haproxy.cfg'),
+    `global
+  maxconn 200
+  nbthread 1
+defaults
+  timeout connect 5s
+  timeout client 5s
+  timeout server 5s
+${sections(port)}
+`,
+  );
+  return launch(folder, port, peer('haproxy'), ['-f', join(folder, 'haproxy.cfg'), '-db']);
 }
 
 export async function startRedis(): Promise<Program> {
@@ -125,6 +148,26 @@ export async function startPostgres(): Promise<Program> {
     ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', `unix_socket_directories=${folder}`, '-c', 'fsync=off'],
     identity ?? {},
   );
+}
+
+/** `setUp`: statements, one a line, run by root before anybody is let in. */
+export async function startMariadb(setUp: string): Promise<Program> {
+  const folder = workFolder('mariadb');
+  const port = await freePort();
+  const data = join(folder, 'data');
+  const server = peer('mariadbd');
+  const common = [
+    '--no-defaults',
+    `--datadir=${data}`,
+    `--lc-messages-dir=/usr/share/mysql`,
+    ...(process.getuid?.() === 0 ? ['--user=root'] : []),
+  ];
+  execFileSync(peer('mariadb-install-db'), [...common, '--auth-root-authentication-method=normal', '--skip-test-db'], { stdio: 'pipe' });
+  const init = join(folder, 'init.sql');
+  writeFileSync(init, setUp);
+  const paths = [`--socket=${folder}/socket`, `--pid-file=${folder}/pid`, `--init-file=${init}`];
+  const sizes = ['--innodb-buffer-pool-size=16M', '--innodb-log-file-size=8M', '--skip-log-bin', '--innodb-flush-log-at-trx-commit=0'];
+  return launch(folder, port, server, [...common, ...paths, ...sizes, '--bind-address=127.0.0.1', '--skip-name-resolve', `--port=${port}`]);
 }
 
 function postgresIdentity(): { uid: number; gid: number } | null {

@@ -30,9 +30,9 @@ describe.each([24, 28, 32] as const)('with records of %i bits', (size) => {
   it.each([
     ['a tree of IPv4', IPV4, 4],
     ['a tree of both families', mixed, 6],
-  ] as const)('%s gives the prefixes that looking addresses up one by one gives', (name, networks, version) => {
+  ] as const)('%s gives the prefixes that looking addresses up one by one gives', async (name, networks, version) => {
     const bytes = writeMmdb(networks, version, size);
-    const answer = readGeo(file(`${name}-${size}.mmdb`, bytes), 'country', new Set(['DE', 'FR', 'ZZ']));
+    const answer = await readGeo(file(`${name}-${size}.mmdb`, bytes), 'country', new Set(['DE', 'FR', 'ZZ']));
     const reader = new Reader<CountryResponse>(bytes);
     for (let i = 0; i < 4_096; i++) {
       const value = i % 2 === 0 ? (0x0a000000 + i * 0x1037) >>> 0 : (0xc0000200 + (i & 255)) >>> 0;
@@ -52,10 +52,10 @@ describe.each([24, 28, 32] as const)('with records of %i bits', (size) => {
   });
 });
 
-it('meets IPv4 addresses once, where a tree leads to them by several ways', () => {
+it('meets IPv4 addresses once, where a tree leads to them by several ways', async () => {
   // ::ffff:0:0/96 and 2002::/16 (6to4), as in the databases of MaxMind.
   const aliases = [`${'0'.repeat(80)}${'1'.repeat(16)}`, bitsOf('2002:0:0:0:0:0:0:0/16')];
-  const answer = readGeo(file('alias.mmdb', writeMmdb(mixed, 6, 24, aliases)), 'country', new Set(['FR', 'DE']));
+  const answer = await readGeo(file('alias.mmdb', writeMmdb(mixed, 6, 24, aliases)), 'country', new Set(['FR', 'DE']));
   expect(answer.get('FR')!.map(formatPrefix).sort()).toContain('2001:db8:1::/48');
   const ipv6 = [...answer.values()].flat().filter(({ family }) => family === 6);
   expect(ipv6.every((prefix) => formatPrefix(prefix).startsWith('2001:db8'))).toBe(true);
@@ -70,23 +70,19 @@ it.each([
   ['MaxMind', { autonomous_system_number: 3320 }],
   ['others', { asn: 'AS3320' }],
   ['others, as a number', { asn: 3320 }],
-])('knows systems as %s write them', (name, record) => {
+])('knows systems as %s write them', async (name, record) => {
   const path = file(`asn-${name}.mmdb`, writeMmdb([{ bits: bitsOf('10.0.0.0/8'), record }], 4, 24));
-  expect(
-    readGeo(path, 'asn', new Set([3320]))
-      .get(3320)!
-      .map(formatPrefix),
-  ).toEqual(['10.0.0.0/8']);
+  expect((await readGeo(path, 'asn', new Set([3320]))).get(3320)!.map(formatPrefix)).toEqual(['10.0.0.0/8']);
 });
 
-it('refuses what is no database, or is broken', () => {
-  expect(() => readGeo(join(folder, 'none.mmdb'), 'country', new Set(['DE']))).toThrow(/ENOENT/);
-  expect(() => readGeo(file('text.mmdb', Buffer.from('version: 1')), 'country', new Set(['DE']))).toThrow();
+it('refuses what is no database, or is broken', async () => {
+  await expect(readGeo(join(folder, 'none.mmdb'), 'country', new Set(['DE']))).rejects.toThrow(/ENOENT/);
+  await expect(readGeo(file('text.mmdb', Buffer.from('version: 1')), 'country', new Set(['DE']))).rejects.toThrow();
   // A node that leads to itself.
   const circle = writeMmdb([country('10.0.0.0/8', 'DE')], 4, 24);
   circle.writeUIntBE(0, 0, 3);
   circle.writeUIntBE(0, 3, 3);
-  expect(() => readGeo(file('circle.mmdb', circle), 'country', new Set(['DE']))).toThrow(/no tree/);
+  await expect(readGeo(file('circle.mmdb', circle), 'country', new Set(['DE']))).rejects.toThrow(/no tree/);
 });
 
 describe('files that change', () => {
@@ -103,7 +99,7 @@ describe('files that change', () => {
       10,
     );
     const prefixes = () => [...(files.prefixes('country').get('DE') ?? [])].map(formatPrefix);
-    expect(files.want('country', new Set(['DE']))).toEqual([]);
+    expect(await files.want('country', new Set(['DE']))).toEqual([]);
     expect(prefixes()).toEqual(['10.0.0.0/8']);
     writeFileSync(path, moved);
     await until(() => changes === 1);
@@ -120,19 +116,19 @@ describe('files that change', () => {
     files.stop();
   });
 
-  it('know no more than they were asked, and learn what a new document asks', () => {
+  it('know no more than they were asked, and learn what a new document asks', async () => {
     const path = file('more.mmdb', moved);
     const files = new GeoFiles({ country: path, asn: null }, { changed: () => undefined, trouble: () => undefined }, null);
-    files.want('country', new Set(['DE']));
+    await files.want('country', new Set(['DE']));
     expect([...files.prefixes('country').keys()]).toEqual(['DE']);
-    files.want('country', new Set(['FR']));
+    await files.want('country', new Set(['FR']));
     expect([...files.prefixes('country').keys()]).toEqual(['DE', 'FR']);
   });
 
-  it('say what stands in the way', () => {
+  it('say what stands in the way', async () => {
     const files = new GeoFiles({ country: join(folder, 'none'), asn: null }, { changed: () => undefined, trouble: () => undefined }, null);
-    expect(files.want('country', new Set())).toEqual([]);
-    expect(files.want('country', new Set(['DE']))[0]).toMatch(/^process.geo.country: .*none cannot be used: ENOENT/);
+    expect(await files.want('country', new Set())).toEqual([]);
+    expect((await files.want('country', new Set(['DE'])))[0]).toMatch(/^process.geo.country: .*none cannot be used: ENOENT/);
     expect(files.prefixes('country').has('DE')).toBe(false);
   });
 });

@@ -66,6 +66,27 @@ describe('what a document does to a live flow', () => {
     expect(live.groups.flatMap(({ receipts }) => receipts)).toEqual(outcome === 'cut' ? ['r1'] : []);
   });
 
+  const FINISH = 'on-revoke: finish';
+  const DENY_ALL = (more: string) => `{ name: none, action: deny, ${more} }`;
+  it.each([
+    ['the rule that denies it drains', TCP, [ALL], [DENY_ALL('on-revoke: drain')], 'draining'],
+    ['the rule that denies it cuts', TCP, [`{ name: all, action: allow, ${FINISH} }`], [DENY_ALL('on-revoke: cut')], 'cut'],
+    ['the rule that denies it says nothing', TCP, [`{ name: all, action: allow, ${FINISH} }`], [NONE], 'cut'],
+    ['none denies it, and the one that admitted it finishes', TCP, [`{ name: all, action: allow, ${FINISH} }`], [''], 'draining'],
+    ['no server has it yet', { ...TCP, server: null }, [ALL], [DENY_ALL(FINISH)], 'cut'],
+    ['its VIP is gone', TCP, [`{ name: all, action: allow, ${FINISH} }`], ['', { vip: '127.0.0.1:8081' }], 'cut'],
+  ] as [string, Partial<FlowRecord>, [string, Setting?], [string, Setting?], 'cut' | 'draining'][])(
+    'where %s',
+    async (_, facts, [before, was], [after, is], outcome) => {
+      const [now, next] = [document(before, was), document(after, is)];
+      const live = [flow('r1', { tier: 'application', server: 'p/127.0.0.1:9001', ...facts })];
+      const effect = await effectOf(compile(next), now, next, { live, liveTruncated: false, recent: [], recentTruncated: false });
+      const { cut, draining, kept, groups, drainingGroups } = effect.live;
+      expect({ cut, draining, kept }).toEqual({ cut: outcome === 'cut' ? 1 : 0, draining: outcome === 'cut' ? 0 : 1, kept: 0 });
+      expect([...(outcome === 'cut' ? groups : drainingGroups)]).toMatchObject([{ receipts: ['r1'] }]);
+    },
+  );
+
   it('is grouped by application, source and rule, the largest group first', async () => {
     const [now, next] = [document(ALL), document(NONE)];
     const live = ['127.0.0.2:1', '127.0.0.3:1', '127.0.0.3:2'].map((source, i) => flow(`r${i}`, { ...TCP, source }));

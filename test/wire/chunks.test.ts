@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { createNodeLimits, readNodeLimits } from '../../proxy/shared/node-limits.ts';
 import {
   BULK_BYTES,
   BULK_MEMORY_BYTES_MAX,
   type Chunk,
   giveChunk,
   LARGE_BYTES,
-  pressure,
   SMALL_BYTES,
   takeBulk,
   takeChunk,
@@ -59,7 +59,7 @@ describe('chunks', () => {
     const out: Chunk[] = [];
     for (let chunk = takeBulk(); chunk !== null; chunk = takeBulk()) out.push(chunk);
     expect(out).toHaveLength(most);
-    expect(pressure.bulkRefused).toBe(1);
+    expect(readNodeLimits(createNodeLimits(0))).toContainEqual({ limit: 'bulk-memory', hits: 1 });
     const [writing] = out;
     writing!.writing = 1;
     giveChunk(writing!);

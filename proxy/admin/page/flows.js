@@ -3,13 +3,14 @@ import { bytes, clock, seconds, span, whole } from './format.js';
 import { Cell, Table } from './panels.js';
 import { h } from './preact.js';
 
-/** Rows drawn until all that the answer holds are asked for. */
-const LIVE_SHOWN = 15;
-const DENIED_SHOWN = 10;
+/** Rows drawn until all that the answer holds are asked for: fewer where each is a card of its own. */
+const NARROW = matchMedia('(max-width: 900px)');
+const liveShown = () => (NARROW.matches ? 4 : 15);
+const deniedShown = () => (NARROW.matches ? 4 : 10);
 
 export function LiveFlows({ flows, total, applications, ui, change }) {
   const held = flows.live.length;
-  const rows = ui.allLive ? flows.live : flows.live.slice(0, LIVE_SHOWN);
+  const rows = ui.allLive ? flows.live : flows.live.slice(0, liveShown());
   const shown = rows.length;
   return h('section', { 'aria-labelledby': 'live' }, [
     h(
@@ -17,7 +18,7 @@ export function LiveFlows({ flows, total, applications, ui, change }) {
       { class: 'heading' },
       h('h2', { id: 'live' }, 'Live flows'),
       shown > 0 && total > shown && h('p', { class: 'quiet' }, `the newest ${shown} of ${whole(total)}`),
-      held > LIVE_SHOWN && h(MoreButton, { all: ui.allLive, held, toggle: () => change({ allLive: !ui.allLive }) }),
+      held > liveShown() && h(MoreButton, { all: ui.allLive, held, toggle: () => change({ allLive: !ui.allLive }) }),
     ),
     flows.error !== null && h('p', { class: 'empty' }, `The flows are missing: ${flows.error}.`),
     flows.error === null && shown === 0 && h(NothingLive, { applications }),
@@ -44,13 +45,13 @@ export function LiveFlows({ flows, total, applications, ui, change }) {
 
 export function DeniedFlows({ flows, now, ui, change }) {
   const held = flows.denied.length;
-  const rows = ui.allDenied ? flows.denied : flows.denied.slice(0, DENIED_SHOWN);
+  const rows = ui.allDenied ? flows.denied : flows.denied.slice(0, deniedShown());
   return h('section', { 'aria-labelledby': 'denied' }, [
     h(
       'div',
       { class: 'heading' },
       h('h2', { id: 'denied' }, 'Recent denials'),
-      held > DENIED_SHOWN && h(MoreButton, { all: ui.allDenied, held, toggle: () => change({ allDenied: !ui.allDenied }) }),
+      held > deniedShown() && h(MoreButton, { all: ui.allDenied, held, toggle: () => change({ allDenied: !ui.allDenied }) }),
     ),
     held === 0
       ? h(

@@ -2,6 +2,7 @@
  * The status page: asks for `/api/v1/status` every two seconds and draws what it says. What comes from traffic reaches the document as text
  * only, because every element is made by `h` and none by markup.
  */
+import { Limits, Quarantines, Versions } from './change.js';
 import { ChartPanel } from './charts.js';
 import { DeniedFlows, LiveFlows } from './flows.js';
 import { bytes, clock, compact, rate, span, whole } from './format.js';
@@ -85,10 +86,14 @@ function Page() {
       h(Notices, { key: 'notices' }),
       h(Figures, { key: 'figures' }),
       h(ChartPanel, { key: 'charts', history: status.history }),
+      status.quarantines.length > 0 && h(Quarantines, { key: 'quarantines', quarantines: status.quarantines }),
       h(Applications, { key: 'applications', applications: status.applications, ui, change }),
       h(Pools, { key: 'pools', pools: status.pools }),
       h(DeniedFlows, { key: 'denied', flows: status.flows, now: Date.parse(status.now), ui, change }),
       h(LiveFlows, { key: 'live', flows: status.flows, total: status.totals.flows_active, applications: status.applications, ui, change }),
+      status.versions.length > 0 && h(Versions, { key: 'versions', versions: status.versions, now: Date.parse(status.now) }),
+      status.limits.length + status.node_limits.length > 0 &&
+        h(Limits, { key: 'limits', limits: status.limits, nodeLimits: status.node_limits }),
     ]),
     h(Footer, { key: 'footer' }),
   ];
@@ -156,8 +161,13 @@ function Notices() {
 
 function Figures() {
   const { rates, verdicts, flows_active: active, connections_active: connections } = status.totals;
+  const revoked = status.applications.reduce((sum, a) => sum + a.flows_revoked, 0);
   const figures = [
-    ['Live flows', compact(active), `on ${compact(connections)} connections`],
+    [
+      'Live flows',
+      compact(active),
+      `on ${compact(connections)} ${connections === 1 ? 'connection' : 'connections'}, ${compact(revoked)} revoked`,
+    ],
     ['New flows', rates === null ? '–' : `${rate(rates.opened)}/s`, `${compact(verdicts.allow)} allowed since start`],
     [
       'Denied',
@@ -177,12 +187,11 @@ function Figures() {
 }
 
 function Footer() {
-  const { journal, worker_restarts: restarts, limits } = status;
+  const { journal, worker_restarts: restarts } = status;
   const parts = [
     `${compact(journal.written)} records in the journal`,
     journal.dropped > 0 ? `${compact(journal.dropped)} dropped` : null,
     restarts > 0 ? `${restarts} worker ${restarts === 1 ? 'restart' : 'restarts'}` : null,
-    ...limits.slice(0, 6).map((limit) => `${limit.application}: ${limit.limit} hit ${compact(limit.hits)} times`),
   ].filter((part) => part !== null);
   return h('footer', null, [
     h('p', null, parts.join(' · ')),
@@ -195,6 +204,8 @@ function Footer() {
       h('a', { href: '/api/v1/openapi.json' }, 'API'),
       ' · ',
       h('a', { href: '/api/v1/policy' }, 'policy'),
+      ' · ',
+      h('a', { href: '/api/v1/audit' }, 'audit'),
     ),
   ]);
 }

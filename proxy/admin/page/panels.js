@@ -70,6 +70,7 @@ function ApplicationRow({ a }) {
       Cell,
       { label: 'Live', number: true, title: `${whole(a.flows_opened)} opened, ${whole(a.flows_revoked)} revoked` },
       compact(a.flows_active),
+      a.flows_revoked > 0 && h('span', { class: 'under' }, `${compact(a.flows_revoked)} revoked`),
     ),
     h(Cell, { label: 'New/s', number: true }, rate(a.rates?.opened)),
     h(Cell, { label: 'In/s', number: true, title: `${bytes(a.bytes_in)} since start` }, bytes(a.rates?.bytes_in)),

@@ -1,0 +1,89 @@
+/**
+ * Who sends the requests of a connection, by the tokens that they bring (RFC 6750). Clients bring the same token with one request after
+ * the other, so that nearly all of them cost a comparison of bytes.
+ */
+import type { TokenIssuer } from '../../config/jwt.ts';
+import type { TokenChecker, TokenFault } from '../identity/token.ts';
+import type { Context } from '../worker/context.ts';
+import type { Judgement } from './judgement.ts';
+import type { RequestHead } from './request-head.ts';
+import { fieldLines } from './sent-fields.ts';
+
+const NOBODY: readonly string[] = [];
+
+/** The connection whose request waits for its token. */
+export interface WaitingRequest {
+  tokenChecked(): void;
+}
+
+export class Bearer {
+  identities: readonly string[] = NOBODY;
+  /** What is wrong with the token of the last request; null for none, and where there was none. */
+  fault: TokenFault | null = null;
+  /** A request is held for its token to be checked. */
+  isChecking = false;
+  private readonly context: Context;
+  /** What the last token came in, and until when what it came to holds. */
+  private line: Buffer | null = null;
+  private until = 0;
+  private checker: TokenChecker | null = null;
+
+  constructor(context: Context) {
+    this.context = context;
+  }
+
+  /** hot: learns who sends a request whose head was just scanned. False where that has to be waited for; `waiting` is told when it is over. */
+  identify(bytes: Buffer, head: RequestHead, judgement: Judgement, waiting: WaitingRequest): boolean {
+    const checker = judgement.checker!;
+    const now = this.context.clock.epoch + this.context.clock.coarse;
+    const line = find(bytes, head, checker.issuers);
+    if (line === null) return this.take(null, judgement, NOBODY, null, Number.POSITIVE_INFINITY);
+    if (this.line !== null && this.checker === checker && now < this.until && line.equals(this.line)) return true;
+    const token = tokenOf(line.toString('latin1'));
+    const known = checker.known(token, now);
+    if (known !== null) return this.take(Buffer.from(line), judgement, known.identities, known.fault, known.until);
+    this.isChecking = true;
+    void checker.check(token, now).then(() => {
+      this.isChecking = false;
+      waiting.tokenChecked();
+    });
+    return false;
+  }
+
+  private take(line: Buffer | null, judgement: Judgement, identities: readonly string[], fault: TokenFault | null, until: number): true {
+    const isSame = identities === this.identities;
+    this.line = line;
+    this.checker = judgement.checker;
+    this.identities = identities;
+    this.fault = fault;
+    this.until = until;
+    if (!isSame) judgement.identify(identities);
+    return true;
+  }
+}
+
+/** The bytes of the first field or cookie that tokens of an issuer come in. */
+function find(bytes: Buffer, head: RequestHead, issuers: readonly TokenIssuer[]): Buffer | null {
+  for (const { carrier } of issuers) {
+    const isCookie = carrier.kind === 'cookie';
+    for (const [start, end] of fieldLines(bytes, head.fieldsStart, isCookie ? 'cookie' : carrier.name)) {
+      const found = isCookie ? cookie(bytes, start, end, carrier.name) : bytes.subarray(start, end);
+      if (found !== null) return found;
+    }
+  }
+  return null;
+}
+
+/** Without the scheme that an Authorization field names (RFC 6750 §2.1). */
+function tokenOf(line: string): string {
+  return /^bearer +/i.test(line) ? line.slice(7).trimStart() : line;
+}
+
+/** The value of a cookie (RFC 6265 §5.4) in a line of cookies. */
+function cookie(bytes: Buffer, start: number, end: number, name: string): Buffer | null {
+  for (const pair of bytes.toString('latin1', start, end).split(';')) {
+    const equals = pair.indexOf('=');
+    if (equals >= 0 && pair.slice(0, equals).trim() === name) return Buffer.from(pair.slice(equals + 1).trim(), 'latin1');
+  }
+  return null;
+}

@@ -1,0 +1,182 @@
+/**
+ * The certificates of a node, on the main thread: read for a document, looked at again every few seconds, and swapped when they are whole. Files
+ * that go wrong leave what was read before, and say so.
+ */
+import { statSync } from 'node:fs';
+import type { Application, Document, Pool, Problem } from '../../config/document.ts';
+import { formatProblem } from '../../config/problem.ts';
+import type { ServerTls, TlsTermination } from '../../config/tls.ts';
+import type { ClientMaterial, PlannedTls, ServerMaterial } from './material.ts';
+import { type CertificateFact, filesOf, type Read, readClient, readServer } from './reading.ts';
+import { advance, beginChain, type TicketChain } from './tickets.ts';
+
+/** A renewal is a matter of days; a look at a few inodes costs nothing. */
+export const TLS_POLL_MS_DEFAULT = 2_000;
+
+export interface TlsFileEvents {
+  /** Something new was read. */
+  changed(): void;
+  trouble(what: string, message: string): void;
+}
+
+/** Whose files they are: an application or a pool. */
+interface Kept {
+  readonly stamp: string;
+  readonly read: Read<Omit<ServerMaterial, 'tickets'> | ClientMaterial>;
+}
+
+interface Owner {
+  readonly kind: 'application' | 'pool';
+  readonly name: string;
+  /** With what the file says of it: a document that is only looked at leaves what is in use alone. */
+  readonly key: string;
+  readonly tls: TlsTermination | ServerTls;
+  readonly read: (nowMs: number) => Kept['read'];
+}
+
+export class TlsFiles {
+  readonly #events: TlsFileEvents;
+  readonly #now: () => number;
+  #timer: NodeJS.Timeout | null = null;
+  #owners: readonly Owner[] = [];
+  readonly #kept = new Map<string, Kept>();
+  /** What files looked like when they were no good: not tried again until they look different. */
+  readonly #failed = new Map<string, string>();
+  /** A renewal that is still being written looks different at each look, and is left alone. */
+  readonly #seen = new Map<string, string>();
+  readonly #chains = new Map<string, TicketChain>();
+  failures = 0;
+
+  constructor(events: TlsFileEvents, now: () => number = Date.now, pollMs: number | null = TLS_POLL_MS_DEFAULT) {
+    this.#events = events;
+    this.#now = now;
+    if (pollMs !== null) this.#timer = setInterval(() => this.look(), pollMs).unref();
+  }
+
+  /** Reads what a document names. Answers why it cannot be applied; empty where it can. */
+  want(document: Document): string[] {
+    const problems: Problem[] = [];
+    for (const owner of ownersOf(document)) {
+      const stamp = stampOf(owner.tls);
+      if (this.#kept.get(owner.key)?.stamp === stamp) continue;
+      const read = owner.read(this.#now());
+      problems.push(...read.problems.filter((problem) => problem.severity === 'error'));
+      if (read.material !== null) this.#kept.set(owner.key, { stamp, read });
+    }
+    return problems.map(formatProblem);
+  }
+
+  /** The document is in force: its files are watched, and what only others named is forgotten. */
+  settle(document: Document): void {
+    this.#owners = ownersOf(document);
+    const keys = new Set(this.#owners.map((owner) => owner.key));
+    for (const key of this.#kept.keys()) if (!keys.has(key)) this.#kept.delete(key);
+    for (const map of [this.#failed, this.#seen]) for (const key of map.keys()) if (!keys.has(key)) map.delete(key);
+    const names = new Set(this.#owners.map((owner) => owner.name));
+    for (const name of this.#chains.keys()) if (!names.has(name)) this.#chains.delete(name);
+  }
+
+  /** What workers end TLS of an application with; null where it has none. Its files have been read by `want`. */
+  application(application: Application): PlannedTls | null {
+    const { tls, name } = application;
+    if (tls === undefined || tls.kind === 'passthrough') return tls ?? null;
+    const material = this.#materialOf('application', name, tls) as Omit<ServerMaterial, 'tickets'>;
+    return { ...material, tickets: tls.tickets === null ? null : this.#chain(name, tls.tickets.rotateMs) };
+  }
+
+  /** What workers speak TLS to the servers of a pool with; null where they don't. */
+  pool({ name, tls }: Pool): ClientMaterial | null {
+    return tls === undefined ? null : (this.#materialOf('pool', name, tls) as ClientMaterial);
+  }
+
+  #materialOf(kind: Owner['kind'], name: string, tls: Owner['tls']): NonNullable<Kept['read']['material']> {
+    return this.#kept.get(keyOf(kind, name, tls))!.read.material!;
+  }
+
+  /** The certificates of applications in use. */
+  certificates(): (CertificateFact & { readonly application: string })[] {
+    return this.#owners.flatMap(({ kind, key, name }) =>
+      kind === 'application' ? (this.#kept.get(key)?.read.certificates ?? []).map((fact) => ({ application: name, ...fact })) : [],
+    );
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  /** One look at all files. */
+  look(): void {
+    let changed = false;
+    for (const owner of this.#owners) if (this.#renew(owner)) changed = true;
+    if (changed) this.#events.changed();
+  }
+
+  #renew(owner: Owner): boolean {
+    const { key } = owner;
+    const stamp = stampOf(owner.tls);
+    if (stamp === this.#kept.get(key)?.stamp || stamp === this.#failed.get(key)) return false;
+    if (stamp !== this.#seen.get(key)) {
+      this.#seen.set(key, stamp);
+      return false;
+    }
+    const read = owner.read(this.#now());
+    for (const problem of read.problems) if (problem.severity === 'warning') this.#events.trouble(owner.name, formatProblem(problem));
+    if (read.material === null) {
+      this.failures++;
+      this.#failed.set(key, stamp);
+      const reasons = read.problems.filter((problem) => problem.severity === 'error').map(formatProblem);
+      this.#events.trouble(owner.name, `${reasons.join(' ')} What was read before stays in use.`);
+      return false;
+    }
+    this.#failed.delete(key);
+    this.#kept.set(key, { stamp, read });
+    return true;
+  }
+
+  #chain(name: string, rotateMs: number): TicketChain {
+    const before = this.#chains.get(name);
+    const chain = before?.rotateMs === rotateMs ? advance(before, this.#now()) : beginChain(rotateMs, this.#now());
+    this.#chains.set(name, chain);
+    return chain;
+  }
+}
+
+/** Everything that is wrong or doubtful in the files that a document names, for those who only look. */
+export function inspectTls(document: Document, nowMs = Date.now()): Problem[] {
+  return ownersOf(document).flatMap((owner) => owner.read(nowMs).problems);
+}
+
+function ownersOf(document: Document): Owner[] {
+  const owners: Owner[] = [];
+  for (const application of document.applications) {
+    const { tls, name } = application;
+    if (tls?.kind !== 'terminate') continue;
+    const read = (nowMs: number) => readServer(application, tls, nowMs);
+    owners.push({ kind: 'application', name, key: keyOf('application', name, tls), tls, read });
+  }
+  for (const pool of document.pools) {
+    const { tls, name } = pool;
+    if (tls === undefined) continue;
+    owners.push({ kind: 'pool', name, key: keyOf('pool', name, tls), tls, read: (nowMs) => readClient(pool, tls, nowMs) });
+  }
+  return owners;
+}
+
+/** What the file says, without where: a line that moved changes nothing. */
+function keyOf(kind: Owner['kind'], name: string, tls: Owner['tls']): string {
+  return `${kind} ${name} ${JSON.stringify(tls, (key, value: unknown) => (key === 'place' ? undefined : value))}`;
+}
+
+function stampOf(tls: TlsTermination | ServerTls): string {
+  return filesOf(tls).map(stampOfFile).join(' ');
+}
+
+function stampOfFile(file: string): string {
+  try {
+    const { ino, size, mtimeMs } = statSync(file);
+    return `${ino}/${size}/${mtimeMs}`;
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
+  }
+}

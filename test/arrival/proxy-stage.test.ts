@@ -1,0 +1,225 @@
+import type { Socket } from 'node:net';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { freePort, type RunningNode, startNode, startServer, type TestServer, until } from '../node/harness.ts';
+import { client } from '../relay/client.ts';
+import { bytesOf, tlv, v2 } from './headers.ts';
+
+const stops: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop();
+});
+
+/** Clients of the tests come from here; the second is no proxy. */
+const PROXY = '127.0.0.2';
+const OTHER = '127.0.0.3';
+
+interface Words {
+  mode?: 'tcp' | 'http';
+  proxy?: string;
+  rules?: string;
+  limits?: string;
+  pool?: string;
+  more?: string;
+  vip?: string;
+}
+
+async function server(serve: (socket: Socket) => void): Promise<TestServer> {
+  const started = await startServer(serve);
+  stops.push(() => started.close());
+  return started;
+}
+
+function yaml(port: number, to: number, words: Words = {}): string {
+  return `
+version: 1
+process: { workers: 1 }
+segments: { office: { addresses: [192.0.2.0/24] }, ${words.more ?? ''} }
+pools: { p: { servers: [127.0.0.1:${to}], ejection: off, balance: source-hash, ${words.pool ?? ''} } }
+applications:
+  app:
+    vips: [${words.vip ?? `127.0.0.1:${port}`}]
+    mode: ${words.mode ?? 'tcp'}
+    pool: p
+    proxy-protocol: { from: [${PROXY}], ${words.proxy ?? ''} }
+    limits: { ${words.limits ?? ''} }
+    rules: [${words.rules ?? '{ name: staff, from: [office, 127.0.0.0/8], action: allow }'}]
+`;
+}
+
+async function node(port: number, to: number, words: Words = {}): Promise<RunningNode> {
+  const started = await startNode(yaml(port, to, words));
+  stops.push(() => started.stop());
+  return started;
+}
+
+const hits = (running: RunningNode, limit: string) => running.node.counters().limits.find((each) => each.limit === limit)?.hits ?? 0;
+const header = (source: string) => `PROXY TCP4 ${source} 198.51.100.2 4711 443\r\n`;
+const binary = (source: string, ...tlvs: Buffer[]) => v2(0x21, 0x11, Buffer.concat([bytesOf(`${source} 198.51.100.2 4711 443`), ...tlvs]));
+
+/** A node with an echo server behind it, for each way of settings; they last as long as the file. */
+const kept = new Map<string, Promise<{ port: number; running: RunningNode; echo: TestServer }>>();
+afterAll(async () => {
+  for (const started of kept.values()) {
+    const { running, echo } = await started;
+    await running.stop();
+    await echo.close();
+  }
+});
+
+async function echoNode(words: Words) {
+  const echo = await startServer((socket) => void socket.pipe(socket));
+  const port = await freePort();
+  return { port, echo, running: await startNode(yaml(port, echo.port, words)) };
+}
+
+/** Sends the bytes to an echo server behind a node; answers what came back, how it ended, and the record. */
+async function sent(words: Words, from: string, ...parts: (string | Buffer)[]) {
+  const key = JSON.stringify(words);
+  if (!kept.has(key)) kept.set(key, echoNode(words));
+  const { port, running, echo } = await kept.get(key)!;
+  const before = { dialled: echo.sockets.length, records: (await running.node.recentFlows(1_000, false)).length };
+  const one = client(port, { localAddress: from });
+  for (const part of parts) {
+    one.socket.write(part, 'latin1');
+    // Each part in a packet of its own.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  one.socket.end();
+  const over = await one.over;
+  await until(() => running.application('app').connectionsActive === 0);
+  const records = await running.node.recentFlows(1_000, false);
+  records.splice(records.length - before.records);
+  return { text: one.text(), over, records, running, dialled: echo.sockets.length - before.dialled };
+}
+
+describe('behind a proxy that is listed', () => {
+  it.each([
+    ['version 1', header('192.0.2.7')],
+    ['version 2', binary('192.0.2.7')],
+  ])('the source is the one of the header: %s', async (_what, head) => {
+    const { text, over, records } = await sent({}, PROXY, head, 'hello');
+    expect([text, over]).toEqual(['hello', 'end']);
+    expect(records).toMatchObject([{ source: '192.0.2.7:4711', rule: 'staff', verdict: 'allow', bytes_in: 5, bytes_out: 5 }]);
+  });
+
+  it('a source without a rule is denied, though the proxy itself would be allowed', async () => {
+    const { over, records, dialled } = await sent({}, PROXY, header('203.0.113.9'), 'hello');
+    expect([over, dialled]).toEqual(['ECONNRESET', 0]);
+    expect(records).toMatchObject([{ source: '203.0.113.9:4711', rule: 'default', verdict: 'deny' }]);
+  });
+
+  it('header and first bytes may come in one packet, or byte by byte', async () => {
+    expect((await sent({}, PROXY, `${header('192.0.2.7')}hello`)).text).toBe('hello');
+    const bytes = Buffer.concat([binary('192.0.2.7', tlv(4, 'padding')), Buffer.from('hello')]);
+    expect((await sent({}, PROXY, ...Array.from(bytes, (byte) => Buffer.from([byte])))).text).toBe('hello');
+  });
+
+  it.each([
+    ['LOCAL', v2(0x20, 0, Buffer.alloc(0))],
+    ['UNSPEC', v2(0x21, 0, Buffer.alloc(0))],
+    ['UNKNOWN', 'PROXY UNKNOWN\r\n'],
+  ])('a header that names nobody leaves the source as it is: %s', async (_what, head) => {
+    const { text, records } = await sent({}, PROXY, head, 'hello');
+    expect(text).toBe('hello');
+    expect(records[0]!.source).toMatch(/^127\.0\.0\.2:/);
+  });
+
+  it('a unix client has no address, and is matched by rules for any alone', async () => {
+    const head = v2(0x21, 0x31, Buffer.alloc(216));
+    expect((await sent({}, PROXY, head, 'hello')).over).toBe('ECONNRESET');
+    const { text, records } = await sent({ rules: '{ name: all, action: allow }' }, PROXY, head, 'hello');
+    expect([text, records[0]!.source]).toEqual(['hello', 'unix']);
+  });
+
+  it.each([
+    ['none', 'GET / HTTP/1.1\r\n\r\n', 'no header'],
+    ['a wrong one', 'PROXY TCP4 1.2.3.4\r\n', 'malformed'],
+    ['a wrong checksum', binary('192.0.2.7', tlv(3, '\0\0\0\0')), 'bad checksum'],
+    ['one too long', v2(0x21, 0x11, Buffer.alloc(0), 4_096), 'too long'],
+    ['the end before it', '', 'closed before the end of its PROXY header'],
+    ['half of it', 'PROXY TCP4 192.0.2.7', 'closed before the end of its PROXY header'],
+  ])('what comes instead of a header ends the connection, and is recorded without a verdict: %s', async (_what, head, reason) => {
+    const { over, records, dialled } = await sent({ rules: '{ name: all, action: allow }' }, PROXY, head);
+    expect([over, dialled]).toEqual([expect.stringMatching(/ECONNRESET|end/), 0]);
+    expect(records).toMatchObject([{ verdict: null, rule: null, ended_by: 'client', reason: expect.stringContaining(reason) }]);
+  });
+
+  it('a header that is too long is counted, and so is one that is late', async () => {
+    const { running } = await sent({ proxy: 'header-size: 1KiB' }, PROXY, v2(0x21, 0x11, Buffer.alloc(0), 1_100));
+    expect(hits(running, 'proxy-header-size')).toBe(1);
+    const echo = await server((socket) => void socket.pipe(socket));
+    const port = await freePort();
+    const slow = await node(port, echo.port, { proxy: 'timeout: 100ms' });
+    const one = client(port, { localAddress: PROXY });
+    one.socket.write('PROXY TCP4 ');
+    expect(await one.over).toBe('ECONNRESET');
+    await until(() => hits(slow, 'proxy-header') === 1);
+    expect(await slow.records(1)).toMatchObject([{ ended_by: 'proxy', reason: 'PROXY header timeout', verdict: null }]);
+  });
+});
+
+describe('somebody who is not listed', () => {
+  it('is who it is, and what looks like a header of its is no header', async () => {
+    const { text, records } = await sent({}, OTHER, `${header('192.0.2.7')}hello`);
+    expect(text).toBe(`${header('192.0.2.7')}hello`);
+    expect(records[0]!.source).toMatch(/^127\.0\.0\.3:/);
+  });
+
+  it('is refused where a header is required', async () => {
+    const { over, running, dialled } = await sent({ proxy: 'require: true' }, OTHER, 'hello');
+    expect([over, dialled, hits(running, 'proxy-required')]).toEqual(['ECONNRESET', 0, 1]);
+    expect((await sent({ proxy: 'require: true' }, PROXY, header('192.0.2.7'), 'hello')).text).toBe('hello');
+  });
+});
+
+describe('the source of a header', () => {
+  it('is what the cap on a source speaks of, and not the proxy', async () => {
+    const echo = await server((socket) => void socket.pipe(socket));
+    const port = await freePort();
+    const running = await node(port, echo.port, { limits: 'connections-per-source: 2' });
+    const open = async (source: string) => {
+      const one = client(port, { localAddress: PROXY });
+      stops.push(() => one.socket.destroy());
+      one.socket.write(`${header(source)}hi`);
+      return (await one.bytes(2)) || one.over;
+    };
+    expect(await open('192.0.2.1')).toBe('hi');
+    expect(await open('192.0.2.1')).toBe('hi');
+    expect(await open('192.0.2.1')).toBe('ECONNRESET');
+    for (const last of [2, 3, 4, 5]) expect(await open(`192.0.2.${last}`)).toBe('hi');
+    expect(hits(running, 'connections-per-source')).toBe(1);
+    for (const stop of stops.splice(2).reverse()) await stop();
+    await until(() => running.application('app').connectionsActive === 0);
+    expect(await open('192.0.2.1')).toBe('hi');
+  });
+
+  it('is what a server hears of in X-Forwarded-For', async () => {
+    const heads: string[] = [];
+    const web = await server((socket) => {
+      socket.on('data', (data) => {
+        heads.push(data.toString('latin1'));
+        socket.write('HTTP/1.1 204 No Content\r\n\r\n');
+      });
+    });
+    const port = await freePort();
+    await node(port, web.port, { mode: 'http' });
+    const one = client(port, { localAddress: PROXY });
+    one.socket.write(`${header('192.0.2.7')}GET / HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await one.bytes(20);
+    one.socket.destroy();
+    expect(heads[0]).toMatch(/^x-forwarded-for: 192\.0\.2\.7\r$/im);
+  });
+
+  it('is asked for again when a policy no longer lists the proxy', async () => {
+    const echo = await server((socket) => void socket.pipe(socket));
+    const port = await freePort();
+    const running = await node(port, echo.port);
+    const one = client(port, { localAddress: PROXY });
+    one.socket.write('PROXY TCP4 192.');
+    await until(() => running.application('app').connectionsActive === 1);
+    const applied = await running.apply(yaml(port, echo.port).replace(`from: [${PROXY}]`, 'from: [127.0.0.9]'));
+    expect(applied.ok).toBe(true);
+    expect(await one.over).toBe('ECONNRESET');
+    expect(await running.records(1)).toMatchObject([{ ended_by: 'policy', reason: 'no longer a listed proxy' }]);
+  });
+});

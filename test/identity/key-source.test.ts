@@ -1,0 +1,119 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { KeySets } from '../../proxy/identity/key-sets.ts';
+import { KeySource } from '../../proxy/identity/key-source.ts';
+
+let keySet: JSONWebKeySet;
+let server: Server;
+let answer: { status: number; body: string };
+let asked: number;
+let location: string;
+let now: number;
+const sources: KeySource[] = [];
+
+beforeEach(async () => {
+  const { publicKey } = await generateKeyPair('ES256');
+  keySet = { keys: [{ ...(await exportJWK(publicKey)), kid: 'one' }] };
+  asked = 0;
+  now = 0;
+  answer = { status: 200, body: JSON.stringify(keySet) };
+  server = createServer((_, response) => {
+    asked++;
+    response.writeHead(answer.status).end(answer.body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  location = `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`;
+});
+
+afterEach(async () => {
+  for (const source of sources.splice(0)) await source.stop();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+/** A source, and what it says in turn: a set, null, or trouble in words. */
+function watched(refreshMs?: number) {
+  const said: (JSONWebKeySet | null | string)[] = [];
+  const heard: (() => void)[] = [];
+  const say = (what: JSONWebKeySet | null | string) => {
+    said.push(what);
+    for (const wake of heard.splice(0)) wake();
+  };
+  const source = new KeySource({ learnt: (_, keys) => say(keys), trouble: (_, message) => say(message) }, refreshMs, () => now);
+  sources.push(source);
+  const until = async (count: number) => {
+    while (said.length < count) await new Promise<void>((resolve) => heard.push(resolve));
+    return said;
+  };
+  return { source, until, said };
+}
+
+describe('keys of an issuer', () => {
+  it('are fetched when they are first named, and not again for the next policy', async () => {
+    const { source, until } = watched();
+    source.settle(new Set([location]));
+    expect(await until(1)).toEqual([keySet]);
+    source.settle(new Set([location]));
+    expect(asked).toBe(1);
+    expect([...source.sets()]).toEqual([[location, keySet]]);
+  });
+
+  it('can come from a file', async () => {
+    const file = join(await mkdtemp(join(tmpdir(), 'keys-')), 'keys.json');
+    await writeFile(file, answer.body);
+    const { source, until } = watched();
+    source.settle(new Set([file]));
+    expect(await until(1)).toEqual([keySet]);
+  });
+
+  it.each([
+    ['an error', { status: 500, body: '' }, /answered 500/],
+    ['no JSON', { status: 200, body: 'hello' }, /JSON/],
+    ['JSON that is no key set', { status: 200, body: '{}' }, /JSON Web Key Set malformed/],
+    ['more than a key set can be', { status: 200, body: ' '.repeat(600_000) }, /larger than/],
+  ])('stay as they were when the answer is %s', async (_, bad, words) => {
+    const { source, until } = watched(20);
+    source.settle(new Set([location]));
+    await until(1);
+    answer = bad;
+    expect((await until(2))[1]).toMatch(words);
+    expect([...source.sets()]).toEqual([[location, keySet]]);
+  });
+
+  it('are fetched again for a token whose key is not there, but not for every such token', async () => {
+    const { source, until } = watched();
+    source.settle(new Set([location]));
+    await until(1);
+    now = 9_999;
+    source.wanted(location);
+    expect((await until(2))[1]).toBeNull();
+    expect(asked).toBe(1);
+    now = 10_000;
+    source.wanted(location);
+    expect((await until(3))[2]).toEqual(keySet);
+    expect(asked).toBe(2);
+    source.wanted('http://127.0.0.1:1/other');
+    expect(asked).toBe(2);
+  });
+});
+
+describe('a worker that waits for keys', () => {
+  it('asks once, and goes on when they come, or when there is no hope', async () => {
+    const wanted: string[] = [];
+    const sets = new KeySets((where) => wanted.push(where));
+    const both = Promise.all([sets.refresh('a'), sets.refresh('a')]);
+    sets.learn('a', keySet);
+    await both;
+    expect(wanted).toEqual(['a']);
+    expect(sets.keysOf('a')).not.toBeNull();
+    const again = sets.refresh('a');
+    sets.learn('a', null);
+    await again;
+    expect(wanted).toEqual(['a', 'a']);
+    expect(sets.keysOf('a')).not.toBeNull();
+  });
+});

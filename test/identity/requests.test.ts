@@ -1,0 +1,143 @@
+/** Requests whose bearers show who they are, through a whole node. */
+import { createServer, request } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freePort, type RunningNode, startNode } from '../node/harness.ts';
+
+const stops: (() => unknown)[] = [];
+let pair: Awaited<ReturnType<typeof generateKeyPair>>;
+let published: JWK[];
+let asked: number;
+let keysPort: number;
+let webPort: number;
+let vip: number;
+
+async function serve(answer: () => string): Promise<number> {
+  const server = createServer((_, response) => response.end(answer()));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  stops.push(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+beforeEach(async () => {
+  pair = await generateKeyPair('ES256');
+  published = [{ ...(await exportJWK(pair.publicKey)), kid: 'one', alg: 'ES256' }];
+  asked = 0;
+  keysPort = await serve(() => {
+    asked++;
+    return JSON.stringify({ keys: published });
+  });
+  webPort = await serve(() => 'web');
+  vip = await freePort();
+});
+
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop();
+});
+
+const file = (rules: string, from = '') => `
+version: 1
+process: { workers: 1 }
+segments:
+  admins: { identities: ["claim:groups=admins"] }
+pools: { web: { servers: [127.0.0.1:${webPort}] } }
+applications:
+  shop:
+    vips: [127.0.0.1:${vip}]
+    mode: http
+    pool: web
+    jwt:
+      - { issuer: https://login.example, audiences: [shop], keys: "http://127.0.0.1:${keysPort}/keys", claims: [groups]${from} }
+    rules: [${rules}]
+`;
+
+async function start(rules: string, from = ''): Promise<RunningNode> {
+  const running = await startNode(file(rules, from));
+  stops.push(() => running.stop());
+  return running;
+}
+
+const token = (claims: Record<string, unknown> = {}, kid = 'one') =>
+  new SignJWT({ iss: 'https://login.example', aud: 'shop', sub: 'anna', exp: Math.floor(Date.now() / 1000) + 60, ...claims })
+    .setProtectedHeader({ alg: 'ES256', kid })
+    .sign(pair.privateKey);
+
+function ask(path: string, headers: Record<string, string> = {}): Promise<{ status: number; challenge: string | undefined }> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ host: '127.0.0.1', port: vip, path, headers, agent: false }, (response) => {
+      response.resume();
+      response.on('end', () => resolve({ status: response.statusCode!, challenge: response.headers['www-authenticate'] }));
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
+const ANNA = '{ name: anna, identities: ["jwt:anna"], action: allow }';
+
+describe('a rule by identity', () => {
+  it('lets in who shows a token that holds, and nobody else', async () => {
+    await start(ANNA);
+    expect(await ask('/', bearer(await token()))).toMatchObject({ status: 200 });
+    expect(await ask('/')).toMatchObject({ status: 403, challenge: undefined });
+    expect(await ask('/', bearer(await token({ sub: 'bert' })))).toMatchObject({ status: 403 });
+    expect(await ask('/', bearer(await token({ exp: 1 })))).toEqual({ status: 401, challenge: 'Bearer error="invalid_token"' });
+    expect(await ask('/', bearer('hello'))).toMatchObject({ status: 401 });
+  });
+
+  it('asks of segments as well', async () => {
+    await start('{ name: admins, from: [admins], action: allow }');
+    expect(await ask('/', bearer(await token({ groups: ['staff', 'admins'] })))).toMatchObject({ status: 200 });
+    expect(await ask('/', bearer(await token({ groups: ['staff'] })))).toMatchObject({ status: 403 });
+  });
+
+  it('takes tokens from the cookie that the file names', async () => {
+    await start(ANNA, ', from: { cookie: session }');
+    expect(await ask('/', { cookie: `a=b; session=${await token()}` })).toMatchObject({ status: 200 });
+    expect(await ask('/', bearer(await token()))).toMatchObject({ status: 403 });
+  });
+
+  it('fetches the keys once, and again when a token names one that is new', async () => {
+    await start(ANNA);
+    for (let i = 0; i < 3; i++) expect(await ask('/', bearer(await token()))).toMatchObject({ status: 200 });
+    expect(asked).toBe(1);
+  });
+
+  it('computes nothing where no rule asks for it', async () => {
+    await start('{ name: all, action: allow }');
+    expect(await ask('/', bearer('hello'))).toMatchObject({ status: 200 });
+  });
+});
+
+it('requests of several people on one connection are told apart, in order', async () => {
+  const running = await start(`${ANNA}, { name: public, http: { paths: [/public/*] }, action: allow }`);
+  const tokens = await Promise.all([token(), token({ sub: 'bert' }), token({ exp: 1 })]);
+  const socket = connect(vip, '127.0.0.1');
+  const head = (path: string, text: string | null) =>
+    `GET ${path} HTTP/1.1\r\nHost: a\r\n${text === null ? '' : `Authorization: Bearer ${text}\r\n`}\r\n`;
+  // All at once: each that has to be checked holds up those behind it, and none passes another.
+  socket.write(
+    head('/', tokens[0]) + head('/', tokens[1]) + head('/public/x', null) + head('/', tokens[2]) + head('/', null) + head('/', tokens[0]),
+  );
+  let text = '';
+  socket.on('data', (data) => {
+    text += data;
+  });
+  const records = await running.records(6);
+  socket.destroy();
+  expect(records.map(({ status }) => status)).toEqual([200, 403, 200, 401, 403, 200]);
+  expect([...text.matchAll(/HTTP\/1\.1 ([0-9]+)/g)].map((match) => Number(match[1]))).toEqual([200, 403, 200, 401, 403, 200]);
+});
+
+it('a new rule ends the requests of whom it no longer allows, by who they are', async () => {
+  const running = await start(ANNA);
+  expect(await ask('/', bearer(await token()))).toMatchObject({ status: 200 });
+  await running.apply(file('{ name: bert, identities: ["jwt:bert"], action: allow }'));
+  expect(await ask('/', bearer(await token()))).toMatchObject({ status: 403 });
+  expect(await ask('/', bearer(await token({ sub: 'bert' })))).toMatchObject({ status: 200 });
+});

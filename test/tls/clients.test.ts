@@ -1,0 +1,142 @@
+/** Certificates of clients: who gets in, as whom, and what the rest are told. */
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../node/harness.ts';
+import { Authority, type Issued, type Wish } from './authority.ts';
+import { ask, dial, type Edge, pairs, startEdge } from './edge.ts';
+
+let authority: Authority;
+let strangers: Authority;
+let shop: Issued;
+let web: Server;
+let server = 0;
+let edge: Edge | null = null;
+
+beforeAll(async () => {
+  authority = new Authority();
+  strangers = new Authority('Strangers');
+  shop = authority.issue({ names: ['DNS:shop.example.com'] });
+  web = createServer((_request, response) => response.end('served'));
+  await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+  server = (web.address() as AddressInfo).port;
+});
+
+afterEach(async () => {
+  await edge?.at.stop();
+  edge = null;
+});
+
+afterAll(() => {
+  web.close();
+  web.closeAllConnections();
+  authority.remove();
+  strangers.remove();
+});
+
+const shown = ({ certificate, key }: Issued): ConnectionOptions => ({ cert: readFileSync(certificate), key: readFileSync(key) });
+
+/** What a client with this certificate comes to: the answer, or the code of the error. */
+async function outcome(port: number, options: ConnectionOptions): Promise<string> {
+  try {
+    const answer = await ask(await dial(port, authority, options));
+    return answer.endsWith('served') ? 'served' : (/^HTTP\/1.1 ([0-9]+)/.exec(answer)?.[1] ?? 'ended');
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+  }
+}
+
+async function start(clients: string, rules?: string): Promise<Edge> {
+  edge = await startEdge({
+    tls: `{ certificates: [${pairs(shop)}], alpn: [http/1.1], clients: { ${clients} } }`,
+    server,
+    ...(rules === undefined ? {} : { rules }),
+  });
+  return edge;
+}
+
+describe('required and optional', () => {
+  const good: Wish = { subject: '/CN=ana' };
+  const ended: Wish = { subject: '/CN=late', days: -1 };
+  const table: readonly { verify: string; who: () => ConnectionOptions; gets: string | RegExp }[] = [
+    { verify: 'required', who: () => shown(authority.issue(good)), gets: 'served' },
+    { verify: 'required', who: () => ({}), gets: 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED' },
+    { verify: 'required', who: () => ({ maxVersion: 'TLSv1.2' }), gets: /^ERR_SSL_.*ALERT_HANDSHAKE_FAILURE$/ },
+    { verify: 'required', who: () => shown(strangers.issue(good)), gets: /^ERR_SSL_.*ALERT/ },
+    { verify: 'required', who: () => ({ ...shown(strangers.issue(good)), maxVersion: 'TLSv1.2' }), gets: /^ERR_SSL_.*ALERT/ },
+    { verify: 'required', who: () => shown(authority.issue(ended)), gets: /^ERR_SSL_.*ALERT/ },
+    { verify: 'optional', who: () => ({}), gets: 'served' },
+    { verify: 'optional', who: () => shown(authority.issue(good)), gets: 'served' },
+    { verify: 'optional', who: () => shown(strangers.issue(good)), gets: /^ERR_SSL_.*ALERT/ },
+  ];
+
+  for (const verify of ['required', 'optional']) {
+    it(`${verify}: lets in who it should`, async () => {
+      const { port, at, handshakes } = await start(`verify: ${verify}, ca: ${authority.ca}`);
+      const rows = table.filter((row) => row.verify === verify);
+      for (const { who, gets } of rows) {
+        const got = await outcome(port, who());
+        if (typeof gets === 'string') expect(got).toBe(gets);
+        else expect(got).toMatch(gets);
+      }
+      const refused = rows.filter(({ gets }) => gets !== 'served').length;
+      await until(() => handshakes()['client-certificate'] === refused);
+      await until(() => at.application('shop').connectionsActive === 0);
+    });
+  }
+
+  it('revoked ones are out', async () => {
+    const [ana, bob] = [authority.issue({ subject: '/CN=ana' }), authority.issue({ subject: '/CN=bob' })];
+    const { port } = await start(`ca: ${authority.ca}, crl: ${authority.revoke(bob)}`);
+    expect(await outcome(port, shown(ana))).toBe('served');
+    expect(await outcome(port, shown(bob))).toMatch(/^ERR_SSL_.*ALERT/);
+  });
+});
+
+describe('identities', () => {
+  const names = ['URI:spiffe://example.org/web', 'DNS:Web.Example.org', 'email:web@example.org', 'IP:192.0.2.7', 'URI:urn:x:y'];
+  const subject = '/C=DE/O=Firma, \\+ Söhne/CN=ana';
+  const table: readonly { identity: string; matches: boolean }[] = [
+    { identity: 'spiffe://example.org/*', matches: true },
+    { identity: 'spiffe://example.org/other', matches: false },
+    { identity: 'uri:urn:x:y', matches: true },
+    { identity: 'dns:web.example.org', matches: true },
+    { identity: 'email:web@example.org', matches: true },
+    { identity: 'ip:192.0.2.7', matches: true },
+    { identity: 'ip:192.0.2.8', matches: false },
+    { identity: 'cn:ana', matches: true },
+    { identity: 'subject:CN=ana,*', matches: true },
+    { identity: 'issuer:CN=Test Authority', matches: true },
+    { identity: 'issuer:CN=Strangers', matches: false },
+  ];
+
+  it('are those of the certificate, and rules go by them, on resumed sessions too', async () => {
+    const ana = authority.issue({ names, subject });
+    for (const { identity, matches } of table) {
+      const rules = `[{ name: known, identities: ["${identity}"], action: allow }]`;
+      if (edge === null) await start(`verify: optional, ca: ${authority.ca}`, rules);
+      else
+        await edge.apply({
+          tls: `{ certificates: [${pairs(shop)}], alpn: [http/1.1], clients: { verify: optional, ca: ${authority.ca} } }`,
+          server,
+          rules,
+        });
+      expect(await outcome(edge!.port, shown(ana)), identity).toBe(matches ? 'served' : '403');
+      expect(await outcome(edge!.port, {}), identity).toBe('403');
+    }
+    const rules = '[{ name: known, identities: ["cn:ana"], action: allow }]';
+    await edge!.apply({
+      tls: `{ certificates: [${pairs(shop)}], alpn: [http/1.1], clients: { verify: optional, ca: ${authority.ca} } }`,
+      server,
+      rules,
+    });
+    const first = await dial(edge!.port, authority, shown(ana));
+    const session = new Promise<Buffer>((resolve) => first.once('session', resolve));
+    await ask(first);
+    const again = await dial(edge!.port, authority, { session: await session });
+    expect(again.isSessionReused()).toBe(true);
+    expect(await ask(again)).toContain('served');
+  });
+});

@@ -1,0 +1,133 @@
+/** TLS that passes through: the hello is read and judged, the rest is the server's. Also what a crowd of hostile clients leaves behind. */
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { connect as connectTcp } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../node/harness.ts';
+import { Authority, type Issued } from './authority.ts';
+import { ask, dial, type Edge, pairs, startEdge, tell } from './edge.ts';
+
+let authority: Authority;
+let shop: Issued;
+let secure: Server;
+let server = 0;
+let edge: Edge | null = null;
+
+beforeAll(async () => {
+  authority = new Authority();
+  shop = authority.issue({ names: ['DNS:shop.example.com', 'DNS:*.example.com'] });
+  secure = createServer(
+    { cert: readFileSync(shop.certificate), key: readFileSync(shop.key), ALPNProtocols: ['http/1.1', 'imap'] },
+    (socket: TLSSocket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.end(`HTTP/1.1 200 OK\r\n\r\n${socket.servername}`));
+    },
+  );
+  secure.on('tlsClientError', () => undefined);
+  await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve));
+  server = (secure.address() as AddressInfo).port;
+});
+
+afterEach(async () => {
+  await edge?.at.stop();
+  edge = null;
+});
+
+afterAll(() => {
+  secure.close();
+  authority.remove();
+});
+
+describe('passthrough', () => {
+  it('rules go by what the hello says, and the server ends TLS', async () => {
+    const rules = `[
+      { name: bad-name, tls: { sni: [bad.example.com] }, action: deny },
+      { name: mail, tls: { alpn: [imap] }, action: deny },
+      { name: names, tls: { sni: ["*.example.com"] }, action: allow }]`;
+    edge = await startEdge({ tls: 'passthrough', mode: 'tcp', server, rules });
+    const { port, at } = edge;
+    const table: readonly { name: string; alpn: string[]; gets: 'server' | 'nothing'; by: string }[] = [
+      { name: 'shop.example.com', alpn: ['http/1.1'], gets: 'server', by: 'names' },
+      { name: 'bad.example.com', alpn: ['http/1.1'], gets: 'nothing', by: 'bad-name' },
+      { name: 'shop.example.com', alpn: ['imap'], gets: 'nothing', by: 'mail' },
+      { name: 'shop.example.org', alpn: ['http/1.1'], gets: 'nothing', by: 'default' },
+    ];
+    for (const { name, alpn, gets } of table) {
+      const socket = await dial(port, authority, { servername: name, ALPNProtocols: alpn, rejectUnauthorized: false }).catch(() => null);
+      if (gets === 'nothing') expect(socket, name).toBe(null);
+      else {
+        expect(socket!.getPeerCertificate().fingerprint256).toBeDefined();
+        expect(await ask(socket!)).toContain(name);
+      }
+    }
+    const records = await at.records(table.length);
+    expect(records.map(({ sni, alpn, rule, tls }) => ({ sni, alpn, rule: rule ?? 'default', tls }))).toEqual(
+      table.map(({ name, alpn, by }) => ({ sni: name, alpn: alpn.join(','), rule: by, tls: null })),
+    );
+    expect(records.every(({ ja4 }) => /^t13d[0-9]{4}[a-z0-9]{2}_/.test(ja4!))).toBe(true);
+    expect(edge.handshakes()).toMatchObject({ passed: table.length });
+  });
+
+  it('the hello reaches the server whole, in whatever pieces it came', async () => {
+    edge = await startEdge({ tls: 'passthrough', mode: 'tcp', server });
+    const { port } = edge;
+    // A client behind a proxy of ours that cuts its bytes up.
+    const { createServer: createTcp } = await import('node:net');
+    const cutter = createTcp((client) => {
+      const on = connectTcp(port, '127.0.0.1');
+      on.setNoDelay(true);
+      let sent: Promise<void> = Promise.resolve();
+      client.on('data', (bytes: Buffer) => {
+        for (let at = 0; at < bytes.length; at += 97) {
+          const part = bytes.subarray(at, at + 97);
+          sent = sent.then(() => new Promise<void>((resolve) => on.write(part, () => setImmediate(resolve))));
+        }
+      });
+      on.on('data', (bytes: Buffer) => client.write(bytes));
+      on.on('end', () => client.end());
+      for (const socket of [client, on]) socket.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => cutter.listen(0, '127.0.0.1', resolve));
+    const socket = await dial((cutter.address() as AddressInfo).port, authority);
+    expect(await ask(socket)).toContain('shop.example.com');
+    cutter.close();
+  });
+
+  it('what is no TLS does not pass', async () => {
+    edge = await startEdge({ tls: 'passthrough', mode: 'tcp', server });
+    expect(await tell(edge.port, Buffer.from('EHLO there\r\n'))).toBe('');
+    expect((await edge.at.records(1))[0]).toMatchObject({ reason: 'speaks no TLS', server: null });
+  });
+});
+
+describe('a crowd of hostile clients', () => {
+  it('leaves no connection, no session and no memory behind', async () => {
+    edge = await startEdge({ tls: `{ certificates: [${pairs(shop)}], alpn: [] }`, server });
+    const { port, at, handshakes } = edge;
+    const hello = Buffer.from(`16030100${'c8'}010000c40303${'00'.repeat(32)}00000213010100009900`, 'hex');
+    const kinds = [Buffer.from('noise'), hello, hello.subarray(0, 20), Buffer.from('160301000501000001ff', 'hex'), Buffer.alloc(3_000, 22)];
+    const wave = async (count: number) => {
+      for (let sent = 0; sent < count; sent += 200) {
+        await Promise.all(
+          Array.from({ length: 200 }, (_, i) => {
+            const socket = connectTcp(port, '127.0.0.1');
+            socket.on('error', () => undefined);
+            const over = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+            socket.write(kinds[i % kinds.length]!, () => setImmediate(() => (i % 2 === 0 ? socket.destroy() : socket.resetAndDestroy())));
+            return over;
+          }),
+        );
+      }
+      await until(() => at.application('shop').connectionsActive === 0);
+    };
+    await wave(2_000);
+    const before = process.memoryUsage().rss;
+    await wave(4_000);
+    const grown = process.memoryUsage().rss - before;
+    expect(grown, `${grown} bytes for 4,000 connections`).toBeLessThan(60 * 1024 * 1024);
+    const counts = handshakes();
+    expect(counts['not-tls']! + counts.malformed! + counts.closed! + counts.timeout! + counts.failed!).toBeLessThanOrEqual(6_000);
+    expect(counts['full-1.3']).toBe(0);
+  });
+});
