@@ -51,7 +51,7 @@ export function resolveApplications(
         names,
         report,
       }),
-      trusted: shape.forwarded?.trust ?? [],
+      trusted: resolveForwarded(shape, path, report),
       tokens: resolveTokens(shape, path, report),
       enforcement: shape.enforcement,
       rules: resolveRules(shape.rules, [...path, 'rules'], {
@@ -206,6 +206,15 @@ function resolveProxyProtocol(
       headerBytes: shape['header-size'],
     },
   };
+}
+
+function resolveForwarded({ forwarded, mode }: ApplicationShape, path: Path, report: Report): Application['trusted'] {
+  if (forwarded !== undefined && mode === 'tcp' && !report.isLost([...path, 'mode'])) {
+    const message =
+      'An application with mode: tcp never sees the fields of a request. Remove forwarded:, write mode: http, or use proxy-protocol: where the proxies in front can send its header.';
+    report.error('mode-mismatch', [...path, 'forwarded'], message, { side: 'key' });
+  }
+  return forwarded?.trust ?? [];
 }
 
 function resolveTokens({ jwt, mode }: ApplicationShape, path: Path, report: Report): Application['tokens'] {

@@ -13,14 +13,14 @@ import type { Redecided } from '../worker/redecided.ts';
 import { claimLimits, type LimitRefusal } from '../worker/rule-limits.ts';
 import type { ListenerPlace } from '../worker/session.ts';
 import { Tenure, type TenurePlace } from '../worker/tenure.ts';
-import type { Bearer } from './bearer.ts';
 import type { Exchange } from './exchange.ts';
 import type { Judgement } from './judgement.ts';
 import { type RoutedPlace, Routing } from './routing.ts';
+import type { Sender } from './sender.ts';
 
 /** The client connection that the request came by. */
 export interface AdmittingPlace extends RoutedPlace {
-  readonly bearer: Bearer;
+  readonly sender: Sender;
   /** How the connection is to end, as the rule says that has denied its request; null: in order. */
   denyWith: DenyWith | null;
 }
@@ -28,7 +28,6 @@ export interface AdmittingPlace extends RoutedPlace {
 export class Admission implements TenurePlace {
   readonly context: Context;
   readonly listener: ListenerPlace;
-  readonly source: SourceWords;
   readonly hasAddress: boolean;
   readonly flow: Flow;
   readonly tenure: Tenure;
@@ -42,7 +41,6 @@ export class Admission implements TenurePlace {
   constructor(place: AdmittingPlace, exchange: Exchange, judgement: Judgement) {
     this.context = place.context;
     this.listener = place.listener;
-    this.source = place.source;
     this.hasAddress = judgement.hasAddress;
     this.flow = exchange.flow;
     this.place = place;
@@ -51,6 +49,10 @@ export class Admission implements TenurePlace {
     this.routing = new Routing(place, exchange, judgement);
     this.abandons = false;
     this.tenure = new Tenure(this);
+  }
+
+  get source(): SourceWords {
+    return this.place.source;
   }
 
   get known(): ConnectionFacts {
@@ -90,9 +92,10 @@ export class Admission implements TenurePlace {
   /** Denied: told so with a 403, unless its rule says otherwise. */
   private deny(rule: number): void {
     const way = this.context.policy.image.ruleDenyWith(rule);
-    if (way === null || way === 'reply')
-      this.exchange.conclusion.deny(!this.judgement.deniesAll || this.place.bearer.identities.length > 0, this.place.bearer.fault);
-    else {
+    if (way === null || way === 'reply') {
+      const { sender } = this.place;
+      this.exchange.conclusion.deny(!this.judgement.deniesAll || sender.isShared, sender.bearer.fault);
+    } else {
       this.place.denyWith = way;
       this.exchange.abort('policy', 'denied');
     }

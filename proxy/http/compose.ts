@@ -3,6 +3,7 @@
  */
 import type { Chunk } from '../wire/chunks.ts';
 import type { Fields } from './fields.ts';
+import type { ForwardedWords } from './hops.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 
@@ -11,7 +12,7 @@ export const ADDED_BYTES_MAX = 1_536;
 
 /**
  * The forwarding fields of one client connection (RFC 7239; X-Forwarded-* by custom), kept ready for the host that it asked for last. What
- * a client says in such fields itself is dropped: nothing vouches for it.
+ * a client says in such fields itself is dropped, since nothing vouches for it; what a trusted proxy says goes on, with this hop behind it.
  */
 export class Forwarding {
   /** The host of the last request, as sent. */
@@ -19,11 +20,18 @@ export class Forwarding {
   private fields: Buffer = EMPTY;
   private readonly source: string;
   private readonly scheme: 'http' | 'https';
+  private words: ForwardedWords | null = null;
 
   /** `source`: address without port; brackets around IPv6 are put where the field wants them. `scheme`: what the client speaks to us. */
   constructor(source: string, scheme: 'http' | 'https' = 'http') {
     this.source = source;
     this.scheme = scheme;
+  }
+
+  /** What a trusted proxy says of the request that comes next; no more than it said can come of it. */
+  follow(words: ForwardedWords | null): void {
+    this.words = words;
+    this.fields = EMPTY;
   }
 
   /** hot: fields and the empty line for a request to bytes[start, end). */
@@ -39,11 +47,13 @@ export class Forwarding {
     const { source, scheme } = this;
     const forElement = source.includes(':') ? `"[${source}]"` : source === '' ? 'unknown' : source;
     const hostElement = /^[A-Za-z0-9._~!#$%&'*+^`|-]+$/.test(name) ? name : `"${name}"`;
+    const { words } = this;
+    const behind = (said: string | null | undefined, own: string) => (said == null ? own : `${said}, ${own}`);
     const lines = [
-      `X-Forwarded-For: ${source === '' ? 'unknown' : source}`,
-      `X-Forwarded-Proto: ${scheme}`,
-      `X-Forwarded-Host: ${name}`,
-      `Forwarded: for=${forElement};host=${hostElement};proto=${scheme}`,
+      `X-Forwarded-For: ${behind(words?.for, source === '' ? 'unknown' : source)}`,
+      `X-Forwarded-Proto: ${words?.proto ?? scheme}`,
+      `X-Forwarded-Host: ${words?.host ?? name}`,
+      `Forwarded: ${behind(words?.forwarded, `for=${forElement};host=${hostElement};proto=${scheme}`)}`,
     ];
     this.fields = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
     return this.fields;

@@ -13,7 +13,7 @@ import type { Chunk } from '../wire/chunks.ts';
 import { Held } from '../wire/held.ts';
 import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
-import { describeFlow, Party } from '../worker/account.ts';
+import { describeFlow, type Party } from '../worker/account.ts';
 import type { Arrival } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
@@ -21,7 +21,6 @@ import { type Draining, drainingOf } from '../worker/revocation.ts';
 import type { ListenerPlace, Session } from '../worker/session.ts';
 import type { Tenure } from '../worker/tenure.ts';
 import { Admission, type AdmittingPlace } from './admission.ts';
-import { Bearer } from './bearer.ts';
 import { LF } from './bytes.ts';
 import { Forwarding } from './compose.ts';
 import { Exchange } from './exchange.ts';
@@ -30,6 +29,7 @@ import { Leftover, LINGER_MS } from './leftover.ts';
 import { beginsHttp2, type StartHttp2 } from './preface.ts';
 import { answerUnread, type RefusingPlace, refuseFault } from './refusal.ts';
 import { type RequestFault, RequestHead } from './request-head.ts';
+import { Sender } from './sender.ts';
 import { withoutDots } from './sent-fields.ts';
 
 /** Waiting for a head; carrying an exchange; answered and closing; over. */
@@ -52,16 +52,14 @@ export class HttpConnection implements WireOwner, Session, AdmittingPlace, Refus
   readonly context: Context;
   readonly listener: ListenerPlace;
   readonly client: Wire;
-  readonly source: SourceWords;
   readonly arrival: Arrival;
-  readonly party: Party;
   readonly forwarding: Forwarding;
   private readonly exchange: Exchange;
   private readonly capsColumn: number;
   private readonly defaultHost: Buffer;
   readonly judgement: Judgement;
   pool: PoolBalancer;
-  readonly bearer: Bearer;
+  readonly sender: Sender;
   private readonly admission: Admission;
   private state: number = WAITING;
   /** Bytes of the client that wait: part of a head, or requests that came early. */
@@ -79,22 +77,28 @@ export class HttpConnection implements WireOwner, Session, AdmittingPlace, Refus
     this.startHttp2 = startHttp2;
     this.context = context;
     this.listener = listener;
-    this.source = arrival.source;
     this.arrival = early === null ? arrival : { ...arrival, early: null };
-    this.party = new Party(listener, arrival.sourceText, arrival.tls);
     this.forwarding = new Forwarding(arrival.address, arrival.tls?.terminated === true ? 'https' : 'http');
     this.capsColumn = application.column;
     this.defaultHost = Buffer.from(listener.text.startsWith('unix:') ? 'localhost' : listener.text, 'latin1');
     this.client = new Wire(arrival.handle, this);
     this.exchange = new Exchange(this);
     this.judgement = new Judgement(context, arrival, this.exchange.request);
-    this.bearer = new Bearer(context);
+    this.sender = new Sender(context, arrival, this.judgement, this.forwarding);
     this.admission = new Admission(this, this.exchange, this.judgement);
     this.pool = context.policy.poolOf(listener.application);
     context.sessions.add(this);
     this.expireIn(application.timeouts.requestHead);
     this.client.resume();
     if (early !== null) this.wireData(this.client, early, early.length);
+  }
+
+  get source(): SourceWords {
+    return this.sender.source;
+  }
+
+  get party(): Party {
+    return this.sender.party;
   }
 
   get application(): PlannedApplication {
@@ -115,7 +119,8 @@ export class HttpConnection implements WireOwner, Session, AdmittingPlace, Refus
     const { judgement, exchange } = this;
     if (exchange.active) return gone ? this.admission.abandon('vip removed') : this.admission.renew();
     const decision = judgement.onConnection;
-    if (!gone && (kindOf(decision) !== DENY || this.application.observes)) return KEPT;
+    // Requests of others may come as well, which are judged as they come.
+    if (!gone && (kindOf(decision) !== DENY || this.application.observes || this.sender.isShared)) return KEPT;
     // Idle between requests. Where it may come to its end by itself, the next request will hear that it is denied.
     if (!gone && drainingOf(this.context, ruleOf(decision), exchange.flow, null) !== null) return KEPT;
     this.leave(this.client.pending > 0);
@@ -185,7 +190,7 @@ export class HttpConnection implements WireOwner, Session, AdmittingPlace, Refus
       return;
     }
     this.held.keep(bytes, at, length);
-    if (this.bearer.isChecking) this.client.pause();
+    if (this.sender.bearer.isChecking) this.client.pause();
     else if (this.state === WAITING && this.client.pending === 0) this.client.resume();
     // While it waits for its answer, too: only reading tells that it has left.
     else if (this.state === BUSY && this.held.empty && this.exchange.request.done) this.client.resume();
@@ -238,7 +243,7 @@ export class HttpConnection implements WireOwner, Session, AdmittingPlace, Refus
       return end < 0 ? end : length - moved.length + end;
     }
     // Held while its token is checked.
-    if (judgement.checker !== null && !this.bearer.identify(bytes, requestHead, judgement, this)) return -1;
+    if (!this.sender.learn(bytes, requestHead, this)) return -1;
     const { exchange, context } = this;
     const now = context.clock.now();
     const end = exchange.prepare(bytes, length, requestHead, this.defaultHost);
@@ -284,10 +289,9 @@ export class HttpConnection implements WireOwner, Session, AdmittingPlace, Refus
     this.state = WAITING;
     this.expireIn(this.application.timeouts.keepAlive);
     // Within `turn`, its loop goes on by itself.
-    if (this.turning) return;
-    if (this.client.pending === 0) this.proceed();
+    if (!this.turning && this.client.pending === 0) this.proceed();
     // It takes no answers, so no more requests are taken from it.
-    else this.client.pause();
+    else if (!this.turning) this.client.pause();
   }
 
   exchangeBroken(): void {
@@ -390,7 +394,7 @@ export class HttpConnection implements WireOwner, Session, AdmittingPlace, Refus
     context.upstreams.unbind(this);
     context.sessions.remove(this);
     if (this.arrival.stream !== null) return;
-    context.caps.release(this.capsColumn, this.source);
+    context.caps.release(this.capsColumn, this.arrival.source);
     if (this.listener.application >= 0) context.policy.ledger.add(this.listener.application, ledger.CONNECTIONS_CLOSED, 1);
   }
 }

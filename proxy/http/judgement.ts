@@ -30,7 +30,7 @@ export class Judgement implements HeaderLookup {
   private readonly context: Context;
   private readonly arrival: Arrival;
   private readonly listener: ListenerPlace;
-  private readonly source: SourceWords;
+  private source: SourceWords;
   private readonly request: ClientRequest;
   private readonly speech: StreamSpeech | null;
   /** The verdict of `decided` as far as it depends on the connection alone, and the protocols that it was made for. */
@@ -91,6 +91,12 @@ export class Judgement implements HeaderLookup {
   identify(identities: readonly string[]): void {
     const own = connectionOf(this.arrival);
     this.known = identities.length === 0 ? own : { ...own, identities: [...(own.identities ?? []), ...identities] };
+    this.renew();
+  }
+
+  /** The next request is that of another client, as a trusted proxy says. */
+  comeFrom(source: SourceWords): void {
+    this.source = source;
     this.renew();
   }
 

@@ -3,6 +3,7 @@
  * sent with a swap. It is small (no rules, no prefixes), so a structured clone of it costs nothing that traffic would notice.
  */
 import type { JSONWebKeySet } from 'jose';
+import type { Prefix } from '../../config/address.ts';
 import type { Balance, Ejection, Endpoint, Limits, Mode, Retries, RuleLimits, ServerProtocol, Timeouts } from '../../config/document.ts';
 import type { TokenIssuer } from '../../config/jwt.ts';
 import type { ProxyProtocolIn, ProxyProtocolOut } from '../../config/proxy-protocol.ts';
@@ -65,6 +66,8 @@ export interface PlannedApplication {
   readonly routes: readonly Route[];
   /** Issuers of the tokens that its requests may bring. */
   readonly tokens: readonly TokenIssuer[];
+  /** Proxies in front, whose word on forwarded requests counts. */
+  readonly trusted: readonly Prefix[];
   readonly timeouts: Timeouts;
   readonly limits: Limits;
   /** null: nobody's PROXY header is believed. */

@@ -45,6 +45,7 @@ export class Planner {
         pool: poolIndex.get(application.pool)!,
         routes: application.routes,
         tokens: application.tokens,
+        trusted: application.trusted,
         timeouts: alike(application.timeouts),
         limits: alike(application.limits),
         proxyProtocol: application.proxyProtocol ?? null,
