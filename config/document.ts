@@ -6,12 +6,13 @@ import type { Address, Prefix } from './address.ts';
 import type { TokenIssuer } from './jwt.ts';
 import type { DatabaseMatch, HttpMatch, OnRevoke, TlsMatch } from './match.ts';
 import type { Place } from './place.ts';
+import type { Ejection, HealthCheck, Retries } from './pool-settings.ts';
 import type { ProtocolSet } from './protocols.ts';
 import type { ProxyProtocolIn, ProxyProtocolOut } from './proxy-protocol.ts';
 import type { Route } from './route.ts';
 import type { ApplicationTls, ServerTls } from './tls.ts';
 
-export type { Place };
+export type { Ejection, HealthCheck, Place, Retries };
 
 /** Something wrong (or doubtful) in a file. An `error` refuses the file; a `warning` doesn't. */
 export interface Problem {
@@ -33,6 +34,14 @@ export interface Problem {
 export type Endpoint =
   | { readonly kind: 'tcp'; readonly address: Address; readonly port: number; readonly text: string }
   | { readonly kind: 'unix'; readonly path: string; readonly text: string };
+
+/** Where servers are that a name stands for. Lower case, without a dot at the end; `text` is the name with its port. */
+export interface NamedEndpoint {
+  readonly kind: 'name';
+  readonly host: string;
+  readonly port: number;
+  readonly text: string;
+}
 
 export interface Document {
   readonly version: 1;
@@ -70,7 +79,7 @@ export interface ProcessSettings {
   readonly connections: number;
   /** MaxMind-format files, as written; null where none is named. */
   readonly geo: { readonly country: string | null; readonly asn: string | null };
-  /** DNS servers (`address:port`, brackets around IPv6) that are asked for the names of segments; empty: those of the machine. */
+  /** DNS servers (`address:port`, brackets around IPv6) that are asked for the names of segments and servers; empty: those of the machine. */
   readonly resolvers: readonly string[];
 }
 
@@ -139,6 +148,10 @@ export interface Pool {
   readonly name: string;
   readonly balance: Balance;
   readonly servers: readonly Server[];
+  /** Servers by name: every address that a name has is one. Absent: there are none. */
+  readonly names?: readonly NamedServer[];
+  /** What an operator said, beside the file, of single addresses that names have. */
+  readonly apart?: ReadonlyMap<string, 'drain' | 'maintenance'>;
   readonly health: HealthCheck | null;
   readonly ejection: Ejection | null;
   readonly retries: Retries;
@@ -162,33 +175,15 @@ export interface Server {
   readonly drain: boolean;
   /** Said by an operator beside the file: drained, and not checked. */
   readonly maintenance?: true;
+  /** Where the file has a name: whose address this is. Checks and TLS ask for the name. */
+  readonly named?: NamedEndpoint;
+  /** The name has this address no longer. */
+  readonly leaving?: true;
   readonly place: Place;
 }
 
-export interface HealthCheck {
-  readonly type: 'tcp' | 'http';
-  /** For http: request target, Host field and the status codes that count as well (ranges, both ends included). */
-  readonly path: string;
-  readonly host: string | null;
-  readonly expect: readonly (readonly [number, number])[];
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
-  /** Successes in a row until up, failures in a row until down. */
-  readonly rise: number;
-  readonly fall: number;
-}
-
-/** Passive: a server that fails this many times in a row takes no new flows for a while. */
-export interface Ejection {
-  readonly failures: number;
-  readonly forMs: number;
-}
-
-export interface Retries {
-  /** Further servers tried after a failed dial. */
-  readonly attempts: number;
-  /** Share of dials (0 to 1) that may be retries, over a sliding window; a small number is always allowed. */
-  readonly budget: number;
+export interface NamedServer extends Omit<Server, 'endpoint' | 'named' | 'leaving'> {
+  readonly endpoint: NamedEndpoint;
 }
 
 export type Mode = 'http' | 'tcp';

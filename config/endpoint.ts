@@ -1,8 +1,8 @@
-/** Socket addresses as people write them: `IP:port`, `[v6]:port`, `IP:8000-8099`, `unix:/path`. */
+/** Socket addresses as people write them: `IP:port`, `[v6]:port`, `IP:8000-8099`, `unix:/path`; and of servers also `name:port`. */
 import type { Address } from './address.ts';
 import { formatHostPort, parseAddress } from './address.ts';
 import { adviseAddress } from './advice.ts';
-import type { Endpoint } from './document.ts';
+import type { Endpoint, NamedEndpoint } from './document.ts';
 import { UNIX_PATH_BYTES_MAX } from './limits.ts';
 import { shown } from './problem.ts';
 
@@ -30,6 +30,27 @@ export function parseEndpoint(text: string, lowestPort: 0 | 1 = 1): EndpointRead
   if (range.kind === 'unix') return { ok: true, endpoint: { kind: 'unix', path: range.path, text: `unix:${range.path}` } };
   if (range.first !== range.last) return refuse(`${shown(text)} is a range of ports. Write one port here.`, text.replace(/-[0-9]+$/, ''));
   return { ok: true, endpoint: tcpEndpoint(range.address, range.first) };
+}
+
+/** A host name to look up (RFC 1123 §2.1, with "_" as found in practice). */
+const HOST_NAME = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
+/** RFC 1035 §2.3.4: 255 octets on the wire, which are 253 characters. */
+const HOST_NAME_CHARACTERS_MAX = 253;
+
+/** Reads where a server is: an endpoint, or a name with a port. */
+export function parseServerEndpoint(text: string): { readonly ok: true; readonly endpoint: Endpoint | NamedEndpoint } | Refusal {
+  const reading = parseEndpoint(text);
+  if (reading.ok || reading.code !== 'unsupported') return reading;
+  const [, written = '', port = ''] = /^([^:[\]]+):([^:]*)$/.exec(text) ?? [];
+  const host = written.toLowerCase().replace(/\.$/, '');
+  // DNS does not know it for certain, and the one meant is always the same.
+  if (host === 'localhost') return refuse('This name is not looked up. Write the address itself.', `127.0.0.1:${port}`, 'unsupported');
+  if (host.length > HOST_NAME_CHARACTERS_MAX || !HOST_NAME.test(host))
+    return refuse(`${shown(written)} is neither an address nor a host name. Write one such as web.internal.`);
+  const ports = parsePortRange(port);
+  if (!ports.ok) return ports;
+  if (ports.first !== ports.last) return refuse(`${shown(text)} is a range of ports. Write one port here.`, text.replace(/-[0-9]+$/, ''));
+  return { ok: true, endpoint: { kind: 'name', host, port: ports.first, text: `${host}:${ports.first}` } };
 }
 
 /** Reads an endpoint whose port may be a range, both ends included. */

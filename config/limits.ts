@@ -21,6 +21,9 @@ export const NAME_CHARACTERS_MAX = 64;
 /** Linux: `sun_path` holds 108 bytes with the closing NUL (unix(7)). */
 export const UNIX_PATH_BYTES_MAX = 107;
 
+/** Servers by name, over all pools: each name is looked up for as long as the file is in force, and may have dozens of addresses. */
+export const SERVER_NAMES_MAX = 1_024;
+
 /** Characters of a path pattern or of a test's path: no request target is longer by default. */
 export const PATH_CHARACTERS_MAX = 8_192;
 

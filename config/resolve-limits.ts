@@ -1,6 +1,6 @@
 /** Limits of a rule: what can never apply where it stands is an error, rather than a limit that silently limits nothing. */
 import type { Mode, Rule } from './document.ts';
-import type { Path, Report } from './tree.ts';
+import { type Path, pointerAt, type Report } from './tree.ts';
 
 /** `mode` is null for rules of every application. */
 export function checkLimits(rule: Rule, path: Path, mode: Mode | null, report: Report): void {
@@ -15,7 +15,10 @@ export function checkLimits(rule: Rule, path: Path, mode: Mode | null, report: R
   }
   if (rule.shadow) complain([], 'A shadow rule is counted and carries no flow, so limits: has no meaning in it. Remove one of the two.');
   const { per: _, ...bounds } = limits;
-  if (Object.values(bounds).every((bound) => bound === null))
+  // A bound that could not be read has a problem of its own.
+  const within = `${pointerAt(report.tree, [...path, 'limits'])}/`;
+  const isWrong = report.problems.some((problem) => problem.path.startsWith(within));
+  if (!isWrong && Object.values(bounds).every((bound) => bound === null))
     complain([], 'These limits bound nothing. Write at least one of flows, new-flows, requests, bytes, bytes-total and duration.');
   if (mode === 'tcp' && limits.requests !== null)
     complain(

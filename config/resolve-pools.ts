@@ -1,8 +1,9 @@
 /** Pools: each server once, and inside the outbound lane. */
 import { isWildcard } from './address.ts';
 import { HEALTH_EXPECT_DEFAULT, HEALTH_PATH_DEFAULT } from './defaults.ts';
-import type { HealthCheck, Networks, Pool, Server } from './document.ts';
+import type { Endpoint, HealthCheck, NamedEndpoint, NamedServer, Networks, Pool, Server } from './document.ts';
 import { isInside, outsideLane } from './lanes.ts';
+import { SERVER_NAMES_MAX } from './limits.ts';
 import { formatPlace, shown } from './problem.ts';
 import { resolveServerTls } from './resolve-tls.ts';
 import type { FileShape } from './schema.ts';
@@ -12,14 +13,22 @@ type PoolShape = FileShape['pools'][string];
 
 /** Without lanes (they are wrong themselves) no server is held against one. */
 export function resolvePools(file: FileShape, lanes: Networks | null, report: Report): Pool[] {
+  let room = SERVER_NAMES_MAX;
   return Object.entries(file.pools).map(([name, shape]): Pool => {
     const path = ['pools', name];
-    const servers = resolveServers(shape, path, lanes, report);
+    const { servers, names } = resolveServers(shape, path, lanes, report);
+    if (room >= 0 && (room -= names.length) < 0)
+      report.error(
+        'too-many',
+        [...path, 'servers'],
+        `There are more than ${SERVER_NAMES_MAX} servers by name in all pools together. Write the addresses of some, or let one name stand for several.`,
+      );
     const tls = resolveServerTls(shape.tls, servers, path, report);
     return {
       name,
       balance: shape.balance,
       servers,
+      ...(names.length === 0 ? {} : { names }),
       health: resolveHealth(shape, path, report),
       ejection: shape.ejection === 'off' ? null : { failures: shape.ejection.failures, forMs: shape.ejection.for },
       retries: shape.retries,
@@ -33,11 +42,18 @@ export function resolvePools(file: FileShape, lanes: Networks | null, report: Re
   });
 }
 
-function resolveServers(shape: PoolShape, pool: Path, lanes: Networks | null, report: Report): Server[] {
-  const seen = new Map<string, Server>();
+type Written = Omit<Server, 'endpoint'> & { readonly endpoint: Endpoint | NamedEndpoint };
+
+function resolveServers(
+  shape: PoolShape,
+  pool: Path,
+  lanes: Networks | null,
+  report: Report,
+): { readonly servers: Server[]; readonly names: NamedServer[] } {
+  const seen = new Map<string, Written>();
   for (const [index, entry] of shape.servers.entries()) {
     const mapping = 'address' in entry && 'weight' in entry ? entry : null;
-    const endpoint = mapping === null ? (entry as Server['endpoint']) : mapping.address;
+    const endpoint = mapping === null ? (entry as Written['endpoint']) : mapping.address;
     const path = [...pool, 'servers', index, ...(mapping === null ? [] : ['address'])];
     const earlier = seen.get(endpoint.text);
     if (earlier !== undefined) {
@@ -54,12 +70,21 @@ function resolveServers(shape: PoolShape, pool: Path, lanes: Networks | null, re
         path,
         `${shown(endpoint.text)} stands for every address and cannot be dialled. Write the address of the server.`,
       );
-    } else if (lanes !== null && !isInside(lanes.outbound, endpoint)) {
+    } else if (endpoint.kind !== 'name' && lanes !== null && !isInside(lanes.outbound, endpoint)) {
       report.error('outside-lane', path, outsideLane(lanes, 'outbound', 'server', endpoint.text, false));
     }
     seen.set(endpoint.text, { endpoint, weight: mapping?.weight ?? 1, drain: mapping?.drain ?? false, place: report.place(path) });
   }
-  return [...seen.values()];
+  const all = [...seen.values()];
+  return { servers: all.filter(isServer), names: all.filter(isNamed) };
+}
+
+function isServer(written: Written): written is Server {
+  return written.endpoint.kind !== 'name';
+}
+
+function isNamed(written: Written): written is NamedServer {
+  return written.endpoint.kind === 'name';
 }
 
 function resolveHealth(shape: PoolShape, pool: Path, report: Report): HealthCheck | null {

@@ -1,6 +1,7 @@
 /** Routes: pools that exist, and nothing that the application's mode can never know or do. */
 import type { Mode } from './document.ts';
 import type { Names } from './names.ts';
+import type { Place } from './place.ts';
 import { formatPlace, shown } from './problem.ts';
 import type { FieldEdits, Route, RouteMatch } from './route.ts';
 import type { FileShape } from './schema.ts';
@@ -32,11 +33,11 @@ export function resolveRoutes(shapes: readonly RouteShape[], list: Path, context
     checkMode(shape, path, context);
     checkTogether(shape, path, report);
     checkStar(shape, path, report);
-    return resolveRoute(shape, context.pool);
+    return resolveRoute(shape, context.pool, report.place(path));
   });
 }
 
-function resolveRoute(shape: RouteShape, pool: string): Route {
+function resolveRoute(shape: RouteShape, pool: string, place: Place): Route {
   const { redirect, rewrite, mirror, tls } = shape;
   return {
     name: shape.name,
@@ -57,6 +58,7 @@ function resolveRoute(shape: RouteShape, pool: string): Route {
     requestFields: fieldEdits(shape['request-headers']),
     responseFields: fieldEdits(shape['response-headers']),
     mirror: mirror === undefined ? null : { pool: mirror.pool, share: mirror.share ?? 1 },
+    place,
   };
 }
 

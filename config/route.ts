@@ -1,5 +1,6 @@
 /** Routes as the document holds them. A flow that the rules allow goes by the first route that matches it. */
 import type { HeaderMatch, HttpMatch } from './match.ts';
+import type { Place } from './place.ts';
 
 export interface Route {
   /** Unique in its application. */
@@ -14,6 +15,7 @@ export interface Route {
   readonly requestFields: FieldEdits | null;
   readonly responseFields: FieldEdits | null;
   readonly mirror: { readonly pool: string; readonly share: number } | null;
+  readonly place: Place;
 }
 
 export interface RouteMatch extends HttpMatch {

@@ -53,6 +53,8 @@ function identitySchema(mayBePattern: boolean) {
       const kinds = IDENTITY_KINDS.join(', ');
       return refuse(context, text, { code: 'wrong-value', message: `must begin with its kind, one of ${kinds}` });
     }
+    if (text.startsWith('claim:') && !text.includes('=') && !(mayBePattern && text.endsWith('*')))
+      return refuse(context, text, { code: 'wrong-value', message: 'must name a claim and its value, such as claim:groups=admins' });
     if (mayBePattern && text.slice(0, -1).includes('*'))
       return refuse(context, text, { code: 'wrong-value', message: 'may hold "*" only at its end, where it stands for any rest' });
     return foldIdentity(text);

@@ -4,7 +4,7 @@ import type { Prefix } from './address.ts';
 import { parseAddress, parsePrefix } from './address.ts';
 import { adviseAddress } from './advice.ts';
 import type { Refusal } from './endpoint.ts';
-import { parseEndpoint, parseEndpointRange, parsePortRange } from './endpoint.ts';
+import { parseEndpoint, parseEndpointRange, parsePortRange, parseServerEndpoint } from './endpoint.ts';
 import { NAME_CHARACTERS_MAX } from './limits.ts';
 import {
   DURATION_MS_MAX,
@@ -159,6 +159,18 @@ export function endpoint(lowestPort: 0 | 1 = 1) {
     return reading.ok ? reading.endpoint : refuse(context, text, reading);
   });
   return noted(schema, { expects: ENDPOINT_EXPECTS });
+}
+
+const SERVER_EXPECTS =
+  'an address or a host name with a port such as 127.0.0.1:8080, "[::1]:8080" (in quotes) or web.internal:8080, or unix:/path';
+
+/** Where a server is. */
+export function serverEndpoint() {
+  const schema = z.string().transform((text, context) => {
+    const reading = parseServerEndpoint(text);
+    return reading.ok ? reading.endpoint : refuse(context, text, reading);
+  });
+  return noted(schema, { expects: SERVER_EXPECTS });
 }
 
 export const endpointRange = noted(

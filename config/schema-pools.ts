@@ -17,12 +17,14 @@ import {
   SERVER_WEIGHT_DEFAULT,
 } from './defaults.ts';
 import { host, path } from './schema-http.ts';
-import { choice, count, duration, endpoint, noted, off, percent, refuse, required, withDefault } from './schema-leaves.ts';
+import { choice, count, duration, noted, off, percent, refuse, required, serverEndpoint, withDefault } from './schema-leaves.ts';
 import { proxyProtocolOut } from './schema-proxy.ts';
 import { serverTls } from './schema-tls.ts';
 
 const serverMapping = z.strictObject({
-  address: endpoint().describe('Where the server listens: 127.0.0.1:9001, "[::1]:9001" or unix:/path.'),
+  address: serverEndpoint().describe(
+    'Where the server listens: 127.0.0.1:9001, "[::1]:9001" or unix:/path; or a host name such as web.internal:9001, each of whose addresses is a server.',
+  ),
   weight: withDefault(
     count(0, 256),
     SERVER_WEIGHT_DEFAULT,
@@ -32,7 +34,7 @@ const serverMapping = z.strictObject({
   drain: withDefault(z.boolean(), false, false, 'true: takes no new flows and keeps the ones it has.'),
 });
 
-const serverText = endpoint();
+const serverText = serverEndpoint();
 
 const server = noted(z.union([serverText, serverMapping]), {
   expects: 'an address such as 127.0.0.1:9001, or a mapping such as { address: 127.0.0.1:9002, weight: 3 }',
@@ -58,7 +60,7 @@ const status = noted(
 const health = z.strictObject({
   type: required(choice(['tcp', 'http']), 'http', 'tcp: the server accepts a connection; http: it answers a request as expected.'),
   path: noted(path.optional().describe('http: what is asked for.'), { default: HEALTH_PATH_DEFAULT }),
-  host: host.optional().describe('http: the Host field; absent: the address of the server.'),
+  host: host.optional().describe('http: the Host field; absent: the address of the server, or its name.'),
   expect: noted(z.array(status).min(1).optional().describe('http: the status codes that count as success.'), {
     expects: 'a list of status codes such as [200-299, 404]',
     default: ['200-299'],
@@ -101,7 +103,7 @@ export const pool = z.strictObject({
     BALANCE_DEFAULT,
     'How a server is picked for a new flow.',
   ),
-  servers: noted(z.array(server).describe('The servers, all inside networks.outbound.'), {
+  servers: noted(z.array(server).describe('The servers, all inside networks.outbound, whatever DNS says.'), {
     expects: 'a list of addresses such as [127.0.0.1:9001, 127.0.0.1:9002]',
     standIn: [],
   }),

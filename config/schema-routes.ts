@@ -1,5 +1,6 @@
 /** Routes: which pool an allowed flow goes to, and what becomes of its request on the way. */
 import * as z from 'zod';
+import { shown } from './problem.ts';
 import { fieldName, headers, host, hostPattern, method, pathPattern } from './schema-http.ts';
 import { choice, count, name, noted, percentText, prefix, reference, refuse, required } from './schema-leaves.ts';
 
@@ -45,7 +46,10 @@ const tls = z.strictObject({
 const split = noted(
   z
     .record(reference, count(0, 1_000_000))
-    .refine((shares) => Object.values(shares).some((share) => share > 0), 'must have at least one share above 0')
+    .refine(
+      (shares) => Object.values(shares).some((share) => share > 0),
+      'Every share is 0, so that no pool gets a flow. Give at least one of them a number above 0.',
+    )
     .transform((shares) => Object.entries(shares).map(([pool, weight]) => ({ pool, weight }))),
   { expects: 'pools with their shares such as { web: 90, web-next: 10 }' },
 );
@@ -76,16 +80,17 @@ const fieldText = noted(
 );
 
 /** Fields that frame or route a message: the proxy's own business. */
+const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const FRAMING: ReadonlySet<string> = new Set(['content-length', 'trailer']);
 
 const editedName = z.string().transform((text, context) => {
   const known = fieldName.safeParse(text);
-  if (!known.success || FRAMING.has(known.data))
-    return refuse(context, text, {
-      code: 'wrong-value',
-      message: 'must be the name of a field that the proxy does not write itself, such as x-team (the host is changed by rewrite:)',
-    });
-  return text;
+  if (known.success && !FRAMING.has(known.data)) return text;
+  const instead = text.toLowerCase() === 'host' ? 'Write rewrite: { host: … }' : 'Remove it';
+  const message = FIELD_NAME.test(text)
+    ? `The proxy writes the field ${shown(text)} itself, so that it cannot be changed here. ${instead}.`
+    : `${shown(text)} is no name of a field. Write one such as x-team.`;
+  return refuse(context, text, { code: 'wrong-value', message });
 });
 
 const fieldTexts = noted(

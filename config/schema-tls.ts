@@ -101,7 +101,11 @@ const verify = noted(z.union([z.literal(true), off, filePath]), {
 /** Of a pool. */
 export const serverTls = z.strictObject({
   verify: withDefault(verify, true, true, 'Whose certificates are believed: true, a PEM file of authorities, or off for anybody.'),
-  sni: host.optional().describe('The name that is asked for, and that certificates must have; absent: they must have the address.'),
+  sni: host
+    .optional()
+    .describe(
+      'The name that is asked for, and that certificates must have; absent: they must have the address, or the name where the server has one.',
+    ),
   certificate: filePath.optional().describe('The chain in PEM that is shown to servers that ask; read again when the file changes.'),
   key: filePath.optional().describe('Its private key in PEM, without a passphrase.'),
   alpn: alpn('Protocols that are offered; absent: h2 where the pool has protocol: h2, none elsewhere.'),

@@ -140,10 +140,13 @@ const process = z.strictObject({
     })
     .prefault({})
     .describe('Databases for segments by countries: and asns:, relative to the working directory; read again when they change.'),
-  resolvers: noted(z.array(endpoint()).max(8).default([]).describe('DNS servers for segments by dns:; none: those of the machine.'), {
-    expects: 'a list of at most 8 addresses with a port such as [127.0.0.1:53]',
-    default: [],
-  }),
+  resolvers: noted(
+    z.array(endpoint()).max(8).default([]).describe('DNS servers for names of segments and servers; none: those of the machine.'),
+    {
+      expects: 'a list of at most 8 addresses with a port such as [127.0.0.1:53]',
+      default: [],
+    },
+  ),
   log: z
     .strictObject({
       level: withDefault(

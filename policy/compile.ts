@@ -23,6 +23,8 @@ export interface Circumstances {
   readonly knowledge?: Knowledge | undefined;
   /** The moment, in milliseconds since 1970: rules that do not hold then are left out, and keep their ids. Absent: every rule holds. */
   readonly now?: number | undefined;
+  /** How many conditions are walked before they are looked up in an index. It changes what decisions cost, and no decision. */
+  readonly conditionsWalked?: number | undefined;
 }
 
 /**
@@ -35,7 +37,7 @@ export function compile(document: Document, circumstances: Circumstances = {}): 
   return image;
 }
 
-function build(document: Document, { membership, knowledge, now }: Circumstances): Image {
+function build(document: Document, { membership, knowledge, now, conditionsWalked }: Circumstances): Image {
   const graph = new SourceGraph(document, membership, knowledge);
   const moment = now ?? null;
   const cluster = clusterSource(document, graph);
@@ -46,8 +48,8 @@ function build(document: Document, { membership, knowledge, now }: Circumstances
   const records = new RecordTable();
   const rows = new SourceRows(atoms);
   const firstOwnRecords = addRecords([guardrails, baseline, ...own], records, rows, graph, moment);
-  const table = new ProgramTable();
-  const forAll = new ForAll(guardrails, baseline, table, atoms, moment);
+  const table = new ProgramTable(conditionsWalked);
+  const forAll = new ForAll(guardrails, baseline, records.facts, table, atoms, moment);
   const vips: number[] = [];
   const applications: number[] = [];
   let firstRule = 0;
@@ -64,7 +66,7 @@ function build(document: Document, { membership, knowledge, now }: Circumstances
     firstRule += guardrails.length + rules.length + baseline.length + 2;
     const classOf = portClassifier(application.rules);
     const ownRows = new Map<string, Rows>();
-    const facts = factsOf(rules);
+    const facts = records.facts.slice(firstOwnRecords[index]!, firstOwnRecords[index]! + rules.length);
     for (const { endpoint } of application.vips) {
       const port = endpoint.kind === 'tcp' ? endpoint.port : NO_PORT;
       const key = port === NO_PORT ? 'unix' : String(classOf(port));
@@ -88,7 +90,6 @@ function build(document: Document, { membership, knowledge, now }: Circumstances
     baseline.length,
     records.text('cluster'),
     records.text('default'),
-    table.listWords,
     records.protocolClasses(),
     ...countsOf(document, moment),
     ...asksOf(document, graph),
@@ -134,21 +135,6 @@ function addRecords(
   });
 }
 
-function factsOf(rules: readonly SourcedRule[]): RuleFacts[] {
-  return rules.map(({ rule, cases }) => ({
-    protocols: rule.protocols === null ? ALL_PROTOCOLS : rule.protocols & ALL_PROTOCOLS,
-    conditional: rule.http !== null || isDemanding(rule, cases),
-    asksHttp: rule.http !== null,
-    demanding: isDemanding(rule, cases),
-    byPattern: rule.http !== null && (rule.http.hosts !== null || rule.http.paths !== null),
-    action: ACTIONS.indexOf(rule.action),
-  }));
-}
-
-function isDemanding({ tls, identities, database }: Rule, cases: SourcedRule['cases']): boolean {
-  return tls !== null || identities !== null || database !== null || (cases !== null && cases !== undefined);
-}
-
 /**
  * The list with the source NOBODY for rules that decide nothing: those that don't hold now, shadow rules, and those that ask for a request in tcp
  * mode, where no flow is one, or for a database in http mode. Rules keep their numbers.
@@ -173,7 +159,9 @@ function shadowRow(
     conditional: true,
     asksHttp: false,
     demanding: false,
-    byPattern: false,
+    asks: 0,
+    levels: 0,
+    alike: 0,
     action: ACTIONS.indexOf(rule.action),
   }));
   return table.addRow(withoutSource(rules, isShadow), facts, port, atoms);
@@ -220,6 +208,7 @@ type Rows = readonly [enforced: number, shadow: number];
 class ForAll {
   readonly #guardrails: readonly SourcedRule[];
   readonly #baseline: readonly SourcedRule[];
+  readonly #facts: readonly RuleFacts[];
   readonly #table: ProgramTable;
   readonly #atoms: Partition;
   readonly #classOf: (port: number) => number;
@@ -229,6 +218,7 @@ class ForAll {
   constructor(
     guardrails: readonly SourcedRule[],
     baseline: readonly SourcedRule[],
+    facts: readonly RuleFacts[],
     table: ProgramTable,
     atoms: Partition,
     now: number | null,
@@ -236,6 +226,7 @@ class ForAll {
     this.#now = now;
     this.#guardrails = guardrails;
     this.#baseline = baseline;
+    this.#facts = facts;
     this.#table = table;
     this.#atoms = atoms;
     this.#classOf = portClassifier([...guardrails, ...baseline].map(({ rule }) => rule));
@@ -245,14 +236,17 @@ class ForAll {
     const key = `${port === NO_PORT ? 'unix' : this.#classOf(port)} ${mode}`;
     let rows = this.#known.get(key);
     if (rows === undefined) {
-      rows = [this.#row(this.#guardrails, port, mode), this.#row(this.#baseline, port, mode)];
+      const after = this.#guardrails.length;
+      rows = [
+        this.#row(this.#guardrails, this.#facts.slice(0, after), port, mode),
+        this.#row(this.#baseline, this.#facts.slice(after, after + this.#baseline.length), port, mode),
+      ];
       this.#known.set(key, rows);
     }
     return rows;
   }
 
-  #row(rules: readonly SourcedRule[], port: number, mode: Mode): Rows {
-    const facts = factsOf(rules);
+  #row(rules: readonly SourcedRule[], facts: readonly RuleFacts[], port: number, mode: Mode): Rows {
     return [
       this.#table.addRow(enforced(rules, mode, this.#now), facts, port, this.#atoms),
       shadowRow(rules, mode, this.#now, this.#table, port, this.#atoms),

@@ -11,6 +11,7 @@ import { ASKS_IDENTITY, ASKS_TLS } from './demand.ts';
 import type { Image } from './image.ts';
 import { APPLICATION_WORDS, NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
 import { ALL_PROTOCOLS, MAY_ALLOW, MAY_DENY, MAY_NEXT, OUTCOME_BITS, outcomeOf } from './outcome.ts';
+import { LEVELS } from './patterns.ts';
 import { pending, settlePending } from './pending.ts';
 import { BY_DEMAND, BY_PROTOCOL, BY_REQUEST, MANY_CONDITIONS, outcomeWords, PAIRS_SHIFT, PASS_BY_PROTOCOL, pairWords } from './programs.ts';
 import { type HttpFacts, type RequestFacts, UNREAD_PATH } from './request.ts';
@@ -43,7 +44,8 @@ export function ruleOf(decision: Decision): number {
  * first that matches; before, it is the last that the flow reaches whatever the rest turns out to be. Conditions on requests, TLS and
  * identities are taken to be independent of each other, so a need may be asked for that a look at all that these can be would spare.
  *
- * hot: allocates nothing, and costs the same for one rule and for ten thousand.
+ * hot: allocates nothing, and costs the same for one rule and for ten thousand. Still walked one by one are rules whose segments hold both
+ * addresses and identities, and, for as long as the request is not known, rules that ask for one identity and each for another request.
  */
 export function decide(
   image: Image,
@@ -238,14 +240,13 @@ function outcomeWithoutDemands(
   protocols: ProtocolSet,
   request: RequestFacts | null,
 ): number {
-  if ((head & BY_REQUEST) !== 0 && request !== null) {
-    return (head & MANY_CONDITIONS) === 0 || request.kind !== 'http'
-      ? walk(image, program, firstRecord, protocols, request)
-      : walkProposed(image, program, firstRecord, protocols, request);
+  if ((head & BY_REQUEST) === 0 || request === null) {
+    if ((head & BY_PROTOCOL) === 0) return image.programs[program + 1]!;
+    if ((protocols & (protocols - 1)) === 0) return image.programs[program + 1 + 31 - Math.clz32(protocols)]!;
   }
-  if ((head & BY_PROTOCOL) === 0) return image.programs[program + 1]!;
-  if ((protocols & (protocols - 1)) !== 0) return walk(image, program, firstRecord, protocols, request);
-  return image.programs[program + 1 + 31 - Math.clz32(protocols)]!;
+  return (head & MANY_CONDITIONS) === 0
+    ? walk(image, program, firstRecord, protocols, request)
+    : walkProposed(image, program, firstRecord, protocols, request);
 }
 
 /** Rule by rule. Without a request a rule that asks for one may match or not. */
@@ -272,44 +273,21 @@ function walk(image: Image, program: number, firstRecord: number, protocols: Pro
   return may | MAY_NEXT;
 }
 
-/** hot. As `walk`, past rules whose patterns the request doesn't meet. */
-function walkProposed(image: Image, program: number, firstRecord: number, protocols: ProtocolSet, request: HttpFacts): number {
+/** hot. As `walk`, past rules whose patterns the request doesn't meet; without a request, past those that are like others. */
+function walkProposed(image: Image, program: number, firstRecord: number, protocols: ProtocolSet, request: RequestFacts | null): number {
   const { programs, records, proposals } = image;
   const head = programs[program]!;
-  const first = program + 1 + outcomeWords(head);
-  const count = head >>> PAIRS_SHIFT;
-  proposals.propose(request, firstRecord, programs[first + count * 4 - 4]! + 1);
-  let result = MAY_NEXT;
-  let pair = 0;
-  while (result === MAY_NEXT && pair < count) {
-    const proposed = pairOf(programs, first, pair, count, proposals.wordFrom(programs[first + pair * 4]!));
-    pair = Math.min(programs[first + pair * 4 + 3]!, proposed);
-    if (pair >= count) break;
-    const word = programs[first + pair * 4]!;
-    let bits = programs[first + pair * 4 + 1]! & (programs[first + pair * 4 + 2]! | proposals.words[word]!);
-    for (; bits !== 0; bits &= bits - 1) {
-      const index = word * 32 + 31 - Math.clz32(bits & -bits);
-      const record = (firstRecord + index) * RECORD_WORDS;
-      if ((records[record + 5]! & protocols) === 0) continue;
-      const condition = records[record + 6]!;
-      if (condition !== NOT_ASKED && !matchesRequest(image.condition(condition), request)) continue;
-      result = outcomeOf(records[record + 4]!) | ((index + 1) << OUTCOME_BITS);
-      break;
-    }
-    pair++;
+  const level = request === null ? LEVELS - 2 : LEVELS - 1;
+  proposals.begin(program + 1 + outcomeWords(head), head >>> PAIRS_SHIFT, level, firstRecord, request, null);
+  let may = 0;
+  for (let index = proposals.next(); index >= 0; index = proposals.next()) {
+    const record = (firstRecord + index) * RECORD_WORDS;
+    if ((records[record + 5]! & protocols) === 0) continue;
+    const outcome = outcomeOf(records[record + 4]!);
+    const condition = records[record + 6]!;
+    if (condition === NOT_ASKED || (request !== null && matchesRequest(image.condition(condition), request)))
+      return may | outcome | ((index + 1) << OUTCOME_BITS);
+    if (request === null) may |= outcome;
   }
-  proposals.clear();
-  return result;
-}
-
-/** hot. The first pair from `low` on whose word is `word` or greater; `count` for none. */
-function pairOf(programs: Uint32Array, first: number, low: number, count: number, word: number): number {
-  let from = low;
-  let to = count;
-  while (from < to) {
-    const middle = (from + to) >>> 1;
-    if (programs[first + middle * 4]! < word) from = middle + 1;
-    else to = middle;
-  }
-  return from;
+  return may | MAY_NEXT;
 }

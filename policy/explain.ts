@@ -1,7 +1,8 @@
 /** A verdict with its why: the rule, its place, the rules before it, and what would have had to be different. */
-import type { FlowQuestion } from '../config/document.ts';
+import type { Document, FlowQuestion } from '../config/document.ts';
 import { type ProtocolSet, protocolNames } from '../config/protocols.ts';
 import { matchesField, matchesHosts, matchesMethod, matchesPath } from './condition.ts';
+import { NO_TLS } from './connection.ts';
 import { ALLOW, kindOf, ruleOf } from './decide.ts';
 import { hasAny, matchesDatabase, matchesTls, openSource } from './demand.ts';
 import { databaseText, queryText, tlsFactsText, tlsText } from './demand-text.ts';
@@ -14,6 +15,7 @@ import { type Nearest, nearestAllowing } from './nearest.ts';
 import { ALL_PROTOCOLS } from './outcome.ts';
 import { placeText } from './place.ts';
 import { decideFacts, type Facts, factsOf, type Need } from './question.ts';
+import { type Way, wayOf } from './routes.ts';
 
 /** What is taken for granted where the verdict depends on a fact that was not said. */
 const ASSUMED: Record<Need, string> = {
@@ -75,6 +77,15 @@ export function explain(now: Image, question: FlowQuestion): Explanation {
       return nearest;
     },
   };
+}
+
+/** Where the flow of a question goes once it is allowed; null where no application listens. `document` is what the image was compiled from. */
+export function wayOfQuestion(image: Image, document: Document, question: FlowQuestion): Way | null {
+  const facts = factsOf(image, question);
+  if (facts === null) return null;
+  const application = document.applications[image.vipApplication(facts.vip)]!;
+  const { tls } = facts.connection;
+  return wayOf(application, facts.request, question.path ?? '/', tls === NO_TLS ? null : tls);
 }
 
 function nobodyListens(question: FlowQuestion): Explanation {

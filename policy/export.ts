@@ -4,6 +4,7 @@
  * so. What comes out is therefore never wider than the policy.
  */
 import type { Document, Endpoint, Rule } from '../config/document.ts';
+import { proxiesLeftOut, withoutProxies } from './export-proxies.ts';
 import { type Knowledge, NOTHING_KNOWN } from './knowledge.ts';
 import { partition } from './partition.ts';
 import { placeText } from './place.ts';
@@ -12,7 +13,7 @@ import { type PoolMembership, SourceGraph } from './sources.ts';
 import { AtomRanges, joinRuns } from './space/atoms.ts';
 import { Candidates, conditionsOf, decideKinds, heldLines, nextOpen } from './space/chain.ts';
 import { Clock } from './space/clock.ts';
-import type { AddressRange } from './space/cover.ts';
+import { type AddressRange, prefixRange } from './space/cover.ts';
 import type { Judge } from './space/fact-parts.ts';
 import { periodFacts, TooManyFacts } from './space/facts.ts';
 import { type Line, LineMaker } from './space/lines.ts';
@@ -68,6 +69,8 @@ export function exportable(document: Document, { now = 0, membership, knowledge 
     if (application.enforcement === 'observe') {
       left.add(`Application "${application.name}" only observes; the export enforces its rules.`);
     }
+    const proxied = proxiesLeftOut(application);
+    if (proxied !== null) left.add(proxied);
     for (const { endpoint } of application.vips) {
       if (endpoint.kind === 'unix') {
         left.add(`${endpoint.text} of application "${application.name}" is no address: flows over unix sockets are not in the export.`);
@@ -87,15 +90,12 @@ export function exportable(document: Document, { now = 0, membership, knowledge 
           if (judged.answer === 'open') open.push([atom, end]);
           for (const rule of judged.rules) left.add(leftOut(rule, graph.dependsOnIdentity([...rule.from, ...rule.except])));
         });
-        known.set(portClass, (sources = ranges.of(joinRuns(open))));
+        known.set(portClass, (sources = [...withoutProxies(application, ranges.of(joinRuns(open)))]));
       }
       vips.push({ application: application.name, endpoint, sources: sources.filter(({ family }) => family === endpoint.address.family) });
     }
   }
-  const lane: AddressRange[] = document.networks.cluster.map(({ family, words: [a, b, c, d], bits }) => {
-    const first = family === 4 ? BigInt(d) : (BigInt(a) << 96n) | (BigInt(b) << 64n) | (BigInt(c) << 32n) | BigInt(d);
-    return { family, first, last: first + (1n << BigInt((family === 4 ? 32 : 128) - bits)) - 1n };
-  });
+  const lane = document.networks.cluster.map(prefixRange);
   return { vips, applications: document.applications.map(({ name }) => name), cluster: joined(lane), left: [...left] };
 }
 

@@ -273,12 +273,7 @@ export class Image {
 
   /** What this thread uses to find its way in programs with many conditions. */
   get proposals(): Proposals {
-    return (this.#proposals ??= new Proposals(
-      sectionOf(this.buffer, 'patternStarts'),
-      sectionOf(this.buffer, 'patternRecords'),
-      sectionOf(this.buffer, 'patternEdges'),
-      this.#number('listWords'),
-    ));
+    return (this.#proposals ??= new Proposals(this.buffer, this.programs));
   }
 
   /** The port ranges that a rule names, by its record; null: every port. */

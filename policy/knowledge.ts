@@ -1,6 +1,6 @@
 /** What is known of sources that no document can hold: whose addresses a country or an autonomous system has, and where names point to. */
 import type { Address, Prefix } from '../config/address.ts';
-import type { Document, Segment } from '../config/document.ts';
+import type { Document, Pool, Segment } from '../config/document.ts';
 
 /** A key that is missing is unknown, which is not the same as empty: a name that is known to have no address has an empty list. */
 export interface Knowledge {
@@ -26,20 +26,32 @@ export function wantedOf(document: Document): { countries: Set<string>; asns: Se
   return {
     countries: new Set(document.segments.flatMap(({ countries }) => countries)),
     asns: new Set(document.segments.flatMap(({ asns }) => asns)),
-    names: new Set(document.segments.flatMap(({ dns }) => dns)),
+    names: new Set([...document.segments.flatMap(({ dns }) => dns), ...document.pools.flatMap(hostsOf)]),
   };
 }
 
 /** Everything unknown, segment by segment: for `check`, logs and the status page. */
 export function unresolvedOf(document: Document, knowledge: Knowledge): Unresolved[] {
-  return document.segments.flatMap((segment) => unresolvedIn(segment, knowledge));
+  const pools = new Map(document.pools.map((pool) => [pool.name, pool]));
+  return document.segments.flatMap((segment) => unresolvedIn(segment, knowledge, pools));
 }
 
-export function unresolvedIn({ name, countries, asns, dns, unknown }: Segment, knowledge: Knowledge): Unresolved[] {
+/** Names of servers of a pool that are not known. */
+export function unresolvedHosts(pool: Pool | undefined, { names }: Knowledge): string[] {
+  return pool === undefined ? [] : hostsOf(pool).filter((host) => !names.has(host));
+}
+
+function hostsOf({ names = [] }: Pool): string[] {
+  return names.map(({ endpoint }) => endpoint.host);
+}
+
+export function unresolvedIn(segment: Segment, knowledge: Knowledge, pools: ReadonlyMap<string, Pool>): Unresolved[] {
+  const { name, countries, asns, dns, unknown } = segment;
+  const hosts = new Set([...dns, ...segment.pools.flatMap((pool) => unresolvedHosts(pools.get(pool), knowledge))]);
   const missing = (kind: Unresolved['kind'], what: string): Unresolved => ({ segment: name, kind, what, closes: unknown === 'deny' });
   return [
     ...countries.filter((country) => !knowledge.countries.has(country)).map((country) => missing('country', `country ${country}`)),
     ...asns.filter((asn) => !knowledge.asns.has(asn)).map((asn) => missing('asn', `AS${asn}`)),
-    ...dns.filter((host) => !knowledge.names.has(host)).map((host) => missing('dns', host)),
+    ...[...hosts].filter((host) => !knowledge.names.has(host)).map((host) => missing('dns', host)),
   ];
 }

@@ -27,7 +27,8 @@ export const SECTIONS = [
   'texts', // UTF-8
   'patternStarts', // see patterns.ts
   'patternRecords',
-  'patternEdges',
+  'patternSlots',
+  'patternSpaces',
   'sourceStarts', // row r of sources that demands name spans sourceStarts[r] to sourceStarts[r + 1]
   'sourceAtoms', // the atoms, ascending, at which the source begins or ceases to hold
   'numbers', // see NUMBERS
@@ -42,7 +43,6 @@ export const NUMBERS = [
   'baseline',
   'clusterName',
   'defaultName',
-  'listWords',
   'protocolClasses',
   'inactive',
   'periods',

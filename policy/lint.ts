@@ -1,6 +1,8 @@
 /** Findings about a document that is right but perhaps not meant. */
 import type { Document, Place, Problem, Rule, SourceTerm } from '../config/document.ts';
+import { databaseProblems } from './lint-databases.ts';
 import { type Redundant, redundantRules } from './lint-redundant.ts';
+import { routedPools, routeProblems } from './lint-routes.ts';
 import { addressForms, allowAny, emptySegments, type PlacedRule, placedRules, pointer } from './lint-sources.ts';
 import { Witnesses } from './lint-witness.ts';
 import { placeText } from './place.ts';
@@ -35,6 +37,8 @@ export function lint(document: Document, { now }: LintOptions = {}): Problem[] {
     ...addressForms(document, rules),
     ...unusedPools(document),
     ...withoutRules(document),
+    ...routeProblems(document),
+    ...databaseProblems(document, rules),
     ...unreached.map(ruleProblem),
     ...shadowed,
     ...redundantProblems(redundant, paths),
@@ -186,14 +190,19 @@ function unusedSegments(document: Document): Problem[] {
 }
 
 function unusedPools(document: Document): Problem[] {
-  const used = new Set(document.applications.map(({ pool }) => pool));
+  const used = new Set(document.applications.flatMap((application) => [application.pool, ...routedPools(application)]));
   for (const term of [...termsOf(document), ...document.segments.flatMap(({ except }) => except)])
     if (term.kind === 'pool') used.add(term.name);
   for (const { pools } of document.segments) for (const name of pools) used.add(name);
   return document.pools
     .filter(({ name }) => !used.has(name))
     .map(({ name, place }) =>
-      warning('pool-unused', `/pools/${pointer(name)}`, place, `Pool "${name}" serves no application and is in no segment.`),
+      warning(
+        'pool-unused',
+        `/pools/${pointer(name)}`,
+        place,
+        `Pool "${name}" serves no application, takes no route and is in no segment: name it where it is needed, or remove it.`,
+      ),
     );
 }
 

@@ -28,8 +28,12 @@ export interface RuleFacts {
   /** Whether it has a condition on HTTP requests, and a demand. */
   readonly asksHttp: boolean;
   readonly demanding: boolean;
-  /** Whether the condition names hosts or paths. */
-  readonly byPattern: boolean;
+  /** The facts that it asks for, bits of demand.ts. */
+  readonly asks: number;
+  /** Bits of the levels at which the index leads to it, see patterns.ts. */
+  readonly levels: number;
+  /** Rules of one number ask for the same facts and protocols of the same addresses, and say the same. */
+  readonly alike: number;
   readonly action: number;
 }
 

@@ -14,6 +14,9 @@ export function normalised(source: unknown): unknown {
 const ORDER = ['version', 'process', 'networks', 'segments', 'pools', 'applications', 'guardrails', 'baseline', 'tests'];
 const PREFIX_LISTS = new Set(['addresses', 'inbound', 'outbound', 'cluster']);
 const TERM_LISTS = new Set(['from', 'except']);
+/** Mappings of fields and parameters to lists of values. */
+const FIELDS = new Set(['headers', 'query']);
+const ASKING_LISTS = new Set(['rules', 'guardrails', 'baseline', 'routes']);
 /** Lists in which any entry may match. */
 const SETS = new Set([
   'protocols',
@@ -44,6 +47,8 @@ function normaliseAt(value: unknown, path: readonly string[]): unknown {
 
 function normaliseList(list: readonly unknown[], path: readonly string[]): unknown[] {
   const key = path[path.length - 1]!;
+  // Named by their fields, which may be called anything.
+  if (FIELDS.has(path.at(-2) ?? '')) return [...list];
   const texts = list.every((entry) => typeof entry === 'string');
   if (PREFIX_LISTS.has(key) && texts) return widest(list);
   if (TERM_LISTS.has(key) && texts && !path.includes('tests')) {
@@ -52,8 +57,13 @@ function normaliseList(list: readonly unknown[], path: readonly string[]): unkno
     return [...new Set(list.filter((term) => !isPrefix(term))), ...widest(list.filter(isPrefix))];
   }
   // The keys of a test's command are in their order.
-  if (SETS.has(key) && !path.includes('tests')) return [...new Set(list)].sort();
+  if (SETS.has(key) && !path.includes('tests') && !isPreference(path)) return [...new Set(list)].sort();
   return list.map((entry, i) => normaliseAt(entry, [...path, String(i)]));
+}
+
+/** Protocols that an application or a pool agrees on, the preferred first; those that rules and routes ask for are a set. */
+function isPreference(path: readonly string[]): boolean {
+  return path.at(-1) === 'alpn' && !ASKING_LISTS.has(path.at(-4) ?? '');
 }
 
 /** Canonical prefixes, ascending, without those that another one holds. */

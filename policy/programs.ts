@@ -2,13 +2,14 @@
  * Programs: for a list of rules, a port and an atom, the rules that hold there up to the first that asks nothing further, and the
  * outcome for each protocol. Equal programs of a list are written once.
  *
- * In the image: a word of flags and size; the outcomes (one word, or one a protocol); then pairs of word number and bits of the rules,
- * with many conditions also the bits of those rules that no pattern
- * leads to, and the number of the first pair from here on that has such bits.
+ * In the image: a word of flags and size; the outcomes (one word, or one a protocol); then pairs of word number and bits of the rules. With
+ * many conditions each pair goes on, for each level of patterns.ts, with the bits of those rules that are looked at whatever the flow is,
+ * and the number of the first pair from here on that has such bits.
  */
 import { PROTOCOLS } from '../config/protocols.ts';
 import { ALL_PROTOCOLS, outcomesByProtocol, type RuleFacts } from './outcome.ts';
 import type { Partition } from './partition.ts';
+import { KNOWN_AT, LEVELS } from './patterns.ts';
 import { type SourcedRule, sweep } from './sweep.ts';
 
 /** The outcome depends on the protocol: one outcome a protocol. */
@@ -17,7 +18,7 @@ export const BY_PROTOCOL = 1;
 export const BY_REQUEST = 2;
 /** A `pass` for some protocols only: two protocols together can then come to what neither does alone. */
 export const PASS_BY_PROTOCOL = 4;
-/** So many rules ask of the request that they are found by their patterns. Pairs then have four words. */
+/** So many rules ask for more than source and port that they are found by their patterns. Pairs then have INDEXED_PAIR_WORDS words. */
 export const MANY_CONDITIONS = 8;
 /** A rule has a demand, see demand.ts: the list is walked. */
 export const BY_DEMAND = 16;
@@ -27,15 +28,22 @@ export const PAIRS_SHIFT = 5;
 /** Conditions that are walked faster than patterns are looked up. */
 const CONDITIONS_WALKED = 16;
 
+/** Word and bits, and two words a level. */
+export const INDEXED_PAIR_WORDS = 2 + LEVELS * 2;
+
 /** Rows of all lists: row r spans `starts[r]` to `starts[r + 1]` in `atoms` and `programs`. */
 export class ProgramTable {
   readonly starts: number[] = [0];
   readonly atoms: number[] = [];
   readonly programs: number[] = [];
   readonly words: number[] = [];
-  /** Words of the longest list with many conditions. */
-  listWords = 0;
+  readonly #conditionsWalked: number;
   #emptyRow = -1;
+
+  /** `conditionsWalked`: with more conditions a program is indexed. It changes what a decision costs, and no decision. */
+  constructor(conditionsWalked = CONDITIONS_WALKED) {
+    this.#conditionsWalked = conditionsWalked;
+  }
 
   /** Writes the programs of a list at one port; returns the row. `facts[i]` is what rule i asks. */
   addRow(rules: readonly SourcedRule[], facts: readonly RuleFacts[], port: number, partition: Partition): number {
@@ -90,7 +98,7 @@ export class ProgramTable {
       const { conditional, demanding, asksHttp, protocols, action } = facts[index]!;
       if (asksHttp) flags |= BY_REQUEST;
       if (demanding) flags |= BY_DEMAND;
-      if (asksHttp && ++conditions > CONDITIONS_WALKED) flags |= MANY_CONDITIONS;
+      if ((asksHttp || demanding || protocols !== ALL_PROTOCOLS) && ++conditions > this.#conditionsWalked) flags |= MANY_CONDITIONS;
       // A request's condition on a narrower protocol counts as well, even where the outcomes look alike.
       if (conditional && protocols !== ALL_PROTOCOLS) flags |= BY_PROTOCOL;
       if (action === 2 && protocols !== ALL_PROTOCOLS) flags |= PASS_BY_PROTOCOL;
@@ -98,8 +106,7 @@ export class ProgramTable {
     this.words.push(flags | ((pairs.length / 2) << PAIRS_SHIFT));
     if (flags & BY_PROTOCOL) for (const outcome of outcomes) this.words.push(outcome);
     else this.words.push(outcomes[0]!);
-    if (flags & MANY_CONDITIONS) this.listWords = Math.max(this.listWords, pairs[pairs.length - 2]! + 1);
-    if (flags & MANY_CONDITIONS) this.#writeIndexed(pairs, facts);
+    if (flags & MANY_CONDITIONS) this.#writeIndexed(pairs, facts, (flags & BY_DEMAND) !== 0);
     else for (const word of pairs) this.words.push(word);
     const alike = known.get(hash);
     if (alike === undefined) known.set(hash, [program]);
@@ -107,11 +114,24 @@ export class ProgramTable {
     return program;
   }
 
-  #writeIndexed(pairs: readonly number[], facts: readonly RuleFacts[]): void {
-    const rest = pairs.flatMap((word, i) => (i % 2 === 0 ? [withoutPattern(word, pairs[i + 1]!, facts)] : []));
-    const next = new Array<number>(rest.length);
-    for (let i = rest.length - 1; i >= 0; i--) next[i] = rest[i] !== 0 ? i : (next[i + 1] ?? rest.length);
-    for (const [i, bits] of rest.entries()) this.words.push(pairs[i * 2]!, pairs[i * 2 + 1]!, bits, next[i]!);
+  #writeIndexed(pairs: readonly number[], facts: readonly RuleFacts[], demanding: boolean): void {
+    const count = pairs.length / 2;
+    const first = this.words.length;
+    for (let pair = 0; pair < count; pair++) {
+      this.words.push(pairs[pair * 2]!, pairs[pair * 2 + 1]!);
+      for (let level = 0; level < LEVELS; level++) this.words.push(0, count);
+    }
+    for (let level = 0; level < LEVELS; level++) {
+      // Without demands a program is asked with a request or without.
+      if (!demanding && level < LEVELS - 2) continue;
+      const rest = restAt(level, pairs, facts);
+      let next = count;
+      for (let pair = count - 1; pair >= 0; pair--) {
+        if (rest[pair] !== 0) next = pair;
+        this.words[first + pair * INDEXED_PAIR_WORDS + 2 + level * 2] = rest[pair]!;
+        this.words[first + pair * INDEXED_PAIR_WORDS + 3 + level * 2] = next;
+      }
+    }
   }
 }
 
@@ -122,13 +142,47 @@ export function outcomeWords(head: number): number {
 
 /** Words of a pair, by the program's first word. */
 export function pairWords(head: number): number {
-  return head & MANY_CONDITIONS ? 4 : 2;
+  return head & MANY_CONDITIONS ? INDEXED_PAIR_WORDS : 2;
 }
 
-function withoutPattern(word: number, bits: number, facts: readonly RuleFacts[]): number {
-  let left = 0;
-  for (const index of indexesOf([word, bits])) if (!facts[index]!.byPattern) left |= 1 << (index & 31);
-  return left;
+/**
+ * For each pair the bits of the rules that are looked at at a level whatever the flow is: those that ask for what is known, and that the
+ * index does not lead to; and of those that ask for nothing that is known, enough to tell what they come to. Of rules that are alike the first
+ * says what all of them may come to; a later one says something new only by standing behind a rule of the other verdict that none of them
+ * stood behind before, see pending.ts.
+ */
+function restAt(level: number, pairs: readonly number[], facts: readonly RuleFacts[]): Int32Array {
+  const rest = new Int32Array(pairs.length / 2);
+  const known = KNOWN_AT[level]!;
+  /** By kind, how many of the other verdict there were when one was last kept. */
+  const kept = new Map<number, number>();
+  const kinds = [0, 0, 0];
+  let lastAlike = -1;
+  for (let pair = 0; pair < rest.length; pair++) {
+    for (let bits = pairs[pair * 2 + 1]!; bits !== 0; bits &= bits - 1) {
+      const bit = bits & -bits;
+      const { asks, alike, levels, action } = facts[pairs[pair * 2]! * 32 + 31 - Math.clz32(bit)]!;
+      if ((asks & known) !== 0) {
+        // Where more than one fact is not known, one that is found may leave open another fact than those around it.
+        if (level === 1 && (asks & ~known) !== 0) {
+          kinds[action]!++;
+          lastAlike = -1;
+        }
+        if (((levels >>> level) & 1) !== 0) continue;
+      } else {
+        if (alike === lastAlike) continue;
+        lastAlike = alike;
+        const others = action < 2 ? kinds[1 - action]! : 0;
+        const behind = kept.get(alike);
+        // One that asks for nothing ends the list, or is of another protocol as are all of its kind.
+        if (behind !== undefined && (asks === 0 || behind === others)) continue;
+        if (behind === undefined) kinds[action]!++;
+        kept.set(alike, others);
+      }
+      rest[pair]! |= bit;
+    }
+  }
+  return rest;
 }
 
 /** Numbers of the rules in pairs of word and bits, ascending. */

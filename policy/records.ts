@@ -2,10 +2,11 @@
 import { type Action, DENY_WITH, type Rule, type SourceTerm } from '../config/document.ts';
 import type { HttpMatch } from '../config/match.ts';
 import type { ProtocolSet } from '../config/protocols.ts';
-import type { DemandRecord } from './demand.ts';
+import { ASKS_IDENTITY, ASKS_REQUEST, ASKS_TLS, type DemandRecord, takeApart } from './demand.ts';
+import { handlesOf } from './handles.ts';
 import { NOT_ASKED, RECORD_WORDS } from './layout.ts';
-import { ACTIONS, ALL_PROTOCOLS } from './outcome.ts';
-import { PatternTries } from './patterns.ts';
+import { ACTIONS, ALL_PROTOCOLS, type RuleFacts } from './outcome.ts';
+import { PatternIndex } from './patterns.ts';
 import { type Inactivity, periodText } from './schedule.ts';
 
 /** Terms of a rule's source that its text shows; the rest are counted. */
@@ -23,7 +24,10 @@ export class RecordTable {
   readonly conditions: number[] = [];
   readonly lists: number[] = [];
   readonly #texts = new Map<string, number>();
-  readonly patterns = new PatternTries();
+  readonly patterns = new PatternIndex();
+  /** Of each record, what its program is made from. */
+  readonly facts: RuleFacts[] = [];
+  readonly #kinds = new Map<string, number>();
   readonly #masks = new Set<ProtocolSet>();
   readonly #known = new Map<string, number>();
 
@@ -45,7 +49,7 @@ export class RecordTable {
   add(rule: Rule, inactive: Inactivity | null = null, unknown: string | null = null, demand: DemandRecord | null = null): void {
     const ports = rule.ports ?? [];
     if (rule.protocols !== null) this.#masks.add(rule.protocols & ALL_PROTOCOLS);
-    if (rule.http !== null) this.patterns.add(this.count, rule.http);
+    this.facts.push(this.#factsOf(rule, demand));
     this.records.push(
       this.text(rule.name),
       this.text(rule.place.file),
@@ -81,6 +85,30 @@ export class RecordTable {
     return { textStarts, texts: Buffer.from(all.join('')) };
   }
 
+  #factsOf(rule: Rule, demand: DemandRecord | null): RuleFacts {
+    const asks = asksOf(rule, demand);
+    const protocols = rule.protocols === null ? ALL_PROTOCOLS : rule.protocols & ALL_PROTOCOLS;
+    const action = ACTIONS.indexOf(rule.action);
+    // A rule whose source depends on identities is met, may be met or is not by the addresses of its cases.
+    const cases = demand?.cases?.map(({ row, has, hasNot }) => [row, has.length + hasNot.length > 0]) ?? null;
+    const kind = JSON.stringify([asks, protocols, action, rule.identities !== null, cases]);
+    let alike = this.#kinds.get(kind);
+    if (alike === undefined) {
+      alike = this.#kinds.size;
+      this.#kinds.set(kind, alike);
+    }
+    return {
+      protocols,
+      conditional: rule.http !== null || demand !== null,
+      asksHttp: rule.http !== null,
+      demanding: demand !== null,
+      asks,
+      levels: this.patterns.add(this.count, handlesOf(rule.http, demand === null ? null : takeApart(demand), this.patterns)),
+      alike,
+      action,
+    };
+  }
+
   #textOrNone(text: string | null): number {
     return text === null ? NOT_ASKED : this.text(text);
   }
@@ -104,6 +132,11 @@ export class RecordTable {
     }
     return condition;
   }
+}
+
+function asksOf({ http, tls, identities, database }: Rule, demand: DemandRecord | null): number {
+  const byIdentity = identities !== null || (demand !== null && demand.cases !== null);
+  return (tls === null ? 0 : ASKS_TLS) | (byIdentity ? ASKS_IDENTITY : 0) | (http === null && database === null ? 0 : ASKS_REQUEST);
 }
 
 function flagsOf({ shadow, log, denyWith }: Rule, inactive: Inactivity | null): number {

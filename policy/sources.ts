@@ -4,7 +4,8 @@
  */
 import type { Address, Prefix } from '../config/address.ts';
 import type { Document, Pool, Segment, SourceTerm } from '../config/document.ts';
-import { type Knowledge, NOTHING_KNOWN, unresolvedIn } from './knowledge.ts';
+import { type Knowledge, NOTHING_KNOWN, unresolvedHosts, unresolvedIn } from './knowledge.ts';
+import { serversOf } from './pool-servers.ts';
 import { EVERYBODY, type OpenCase, without } from './source-cases.ts';
 
 /** The source of a rule for everyone, and of a rule that nobody can match. All other sources are nodes, 0 and up. */
@@ -54,6 +55,9 @@ export class SourceGraph {
   readonly #cases = new Map<string, Record<Bound, readonly OpenCase[]>>();
   readonly #knowledge: Knowledge;
   readonly #poolNodes = new Map<string, number>();
+  /** Names of servers that are not known, by pool; pools that know all of theirs are missing. */
+  readonly #poolUnknown: ReadonlyMap<string, readonly string[]>;
+  readonly #outbound: readonly Prefix[];
   readonly #sources = new Map<string, number>();
   readonly #membership: PoolMembership | undefined;
 
@@ -61,6 +65,9 @@ export class SourceGraph {
     this.#pools = new Map(document.pools.map((pool) => [pool.name, pool]));
     this.#membership = membership;
     this.#knowledge = knowledge;
+    this.#outbound = document.networks.outbound;
+    const hosts = document.pools.map((pool) => [pool.name, unresolvedHosts(pool, knowledge)] as const);
+    this.#poolUnknown = new Map(hosts.filter(([, unknown]) => unknown.length > 0));
     this.#addSegments(document.segments);
   }
 
@@ -71,7 +78,8 @@ export class SourceGraph {
     if (forAnyone && except.length === 0) return ANYONE;
     const adding = forAnyone ? [] : from;
     // Without anything unknown both bounds are the same, and share a node.
-    const bounds = this.#possible.size === 0 || this.unknownIn([...from, ...except]) === null ? '' : bound;
+    const isKnown = this.#possible.size === 0 && this.#poolUnknown.size === 0;
+    const bounds = isKnown || this.unknownIn([...from, ...except]) === null ? '' : bound;
     const key = `${bounds}${forAnyone ? '*' : [...new Set(adding.map(termKey))].sort().join()}!${[...new Set(except.map(termKey))].sort().join()}`;
     let node = this.#sources.get(key);
     if (node === undefined) {
@@ -187,7 +195,11 @@ export class SourceGraph {
       }
       stack.pop();
       const adding: SourceTerm[] = segment.addresses.map((prefix) => ({ kind: 'prefix', prefix }));
-      for (const name of segment.pools) adding.push({ kind: 'pool', name });
+      // In a segment, what is not known of a pool counts as the segment says.
+      for (const name of segment.pools) {
+        if (segment.unknown === 'deny' || !this.#poolUnknown.has(name)) adding.push({ kind: 'pool', name });
+        else for (const address of this.#poolAddresses(name)) adding.push({ kind: 'prefix', prefix: hostPrefix(address) });
+      }
       for (const name of segment.segments) adding.push({ kind: 'segment', name });
       for (const prefix of this.#known(segment)) adding.push({ kind: 'prefix', prefix });
       if (segment.identities.length > 0 || this.dependsOnIdentity(adding) || this.dependsOnIdentity(segment.except)) {
@@ -205,7 +217,7 @@ export class SourceGraph {
     return [
       ...countries.flatMap((country) => byCountry.get(country) ?? []),
       ...asns.flatMap((asn) => byAsn.get(asn) ?? []),
-      ...dns.flatMap((host) => (names.get(host) ?? []).map((address) => ({ ...address, bits: address.family === 4 ? 32 : 128, text: '' }))),
+      ...dns.flatMap((host) => (names.get(host) ?? []).map(hostPrefix)),
     ];
   }
 
@@ -219,8 +231,8 @@ export class SourceGraph {
 
   /** Notes what of a segment is not known; answers whether rules that deny take everybody to be in it for as long. */
   #noteUnknown(segment: Segment): boolean {
-    const own = unresolvedIn(segment, this.#knowledge);
-    const inherited = partsOf(segment).flatMap((term) => (term.kind === 'segment' ? (this.#unknown.get(term.name) ?? []) : []));
+    const own = unresolvedIn(segment, this.#knowledge, this.#pools);
+    const inherited = partsOf(segment).flatMap((term) => this.#unknownOf(term));
     if (own.length > 0 || inherited.length > 0)
       this.#unknown.set(segment.name, [...new Set([...own.map(({ what }) => what), ...inherited])]);
     return own.some(({ closes }) => closes);
@@ -228,25 +240,35 @@ export class SourceGraph {
 
   #addPossible(segment: Segment, adding: readonly SourceTerm[]): void {
     const open = this.#noteUnknown(segment);
-    if (open || partsOf(segment).some((term) => term.kind === 'segment' && this.#possible.has(term.name)))
+    if (open || partsOf(segment).some((term) => this.#isOpen(term)))
       this.#possible.set(segment.name, this.#add(open ? 1 : 0, adding, segment.except, 'possible'));
+  }
+
+  #isOpen(term: SourceTerm): boolean {
+    return term.kind === 'segment' ? this.#possible.has(term.name) : term.kind === 'pool' && this.#poolUnknown.has(term.name);
+  }
+
+  #unknownOf(term: SourceTerm): readonly string[] {
+    if (term.kind === 'segment') return this.#unknown.get(term.name) ?? [];
+    return term.kind === 'pool' ? (this.#poolUnknown.get(term.name) ?? []) : [];
   }
 
   /** What is not known of the sources that terms speak of, in words; null where all is. */
   unknownIn(terms: readonly SourceTerm[]): string | null {
-    if (this.#unknown.size === 0) return null;
-    const unknown = new Set(terms.flatMap((term) => (term.kind === 'segment' ? (this.#unknown.get(term.name) ?? []) : [])));
+    if (this.#unknown.size === 0 && this.#poolUnknown.size === 0) return null;
+    const unknown = new Set(terms.flatMap((term) => this.#unknownOf(term)));
     return unknown.size === 0 ? null : [...unknown].join(', ');
   }
 
   /** What is taken away is bounded the other way round. */
   #add(plus: number, adding: readonly SourceTerm[], taking: readonly SourceTerm[], bound: Bound): number {
     // What the node depends on comes first, so that numbers follow dependence.
-    for (const term of adding) if (term.kind === 'pool') this.#poolNode(term.name);
-    for (const term of taking) if (term.kind === 'pool') this.#poolNode(term.name);
+    const other = bound === 'certain' ? 'possible' : 'certain';
+    for (const term of adding) if (term.kind === 'pool') this.#poolNode(term.name, bound);
+    for (const term of taking) if (term.kind === 'pool') this.#poolNode(term.name, other);
     const node = this.#newNode(plus);
     for (const term of adding) this.#connect(term, node * 2, bound);
-    for (const term of taking) this.#connect(term, node * 2 + 1, bound === 'certain' ? 'possible' : 'certain');
+    for (const term of taking) this.#connect(term, node * 2 + 1, other);
     return node;
   }
 
@@ -263,7 +285,7 @@ export class SourceGraph {
   }
 
   #nodeOf(term: SourceTerm, bound: Bound): number {
-    if (term.kind === 'pool') return this.#poolNode(term.name);
+    if (term.kind === 'pool') return this.#poolNode(term.name, bound);
     const possible = bound === 'possible' && term.kind === 'segment' ? this.#possible.get(term.name) : undefined;
     if (possible !== undefined) return possible;
     const node = term.kind === 'segment' ? this.#segments.get(term.name) : undefined;
@@ -271,15 +293,24 @@ export class SourceGraph {
     return node;
   }
 
-  #poolNode(name: string): number {
-    let node = this.#poolNodes.get(name);
+  /** Two nodes where a name of the pool's servers is not known: it may stand for any address. */
+  #poolNode(name: string, bound: Bound): number {
+    const open = bound === 'possible' && this.#poolUnknown.has(name);
+    const key = open ? `${bound} ${name}` : name;
+    let node = this.#poolNodes.get(key);
     if (node !== undefined) return node;
-    node = this.#newNode(0);
-    this.#poolNodes.set(name, node);
-    for (const { family, words } of this.#membership?.get(name) ?? poolAddresses(name, this.#pools.get(name))) {
-      this.mentions.push({ family, words, bits: family === 4 ? 32 : 128, code: node * 2 });
-    }
+    node = this.#newNode(open ? 1 : 0);
+    this.#poolNodes.set(key, node);
+    for (const address of this.#poolAddresses(name)) this.#mention(hostPrefix(address), node * 2);
     return node;
+  }
+
+  /** Servers behind unix sockets have no address, so they belong to no segment. */
+  #poolAddresses(name: string): readonly Address[] {
+    const pool = this.#pools.get(name);
+    if (pool === undefined) throw new Error(`no such pool: ${name}`);
+    const { servers } = serversOf(pool, this.#knowledge.names, this.#outbound);
+    return this.#membership?.get(name) ?? servers.flatMap(({ endpoint }) => (endpoint.kind === 'tcp' ? [endpoint.address] : []));
   }
 
   #newNode(plus: number): number {
@@ -298,10 +329,8 @@ function partsOf({ segments, except }: Segment): SourceTerm[] {
   return [...segments.map((name) => ({ kind: 'segment' as const, name })), ...except];
 }
 
-/** Servers behind unix sockets have no address, so they belong to no segment. */
-function poolAddresses(name: string, pool: Pool | undefined): Address[] {
-  if (pool === undefined) throw new Error(`no such pool: ${name}`);
-  return pool.servers.flatMap(({ endpoint }) => (endpoint.kind === 'tcp' ? [endpoint.address] : []));
+function hostPrefix(address: Address): Prefix {
+  return { ...address, bits: address.family === 4 ? 32 : 128, text: '' };
 }
 
 function termKey(term: SourceTerm): string {

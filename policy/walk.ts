@@ -7,9 +7,13 @@ import { NOT_ASKED, RECORD_WORDS } from './layout.ts';
 import { MAY_ALLOW, MAY_DENY, MAY_NEXT, OUTCOME_BITS, outcomeOf } from './outcome.ts';
 import { notePending, pending, settlePending } from './pending.ts';
 import { MANY_CONDITIONS, outcomeWords, PAIRS_SHIFT, pairWords } from './programs.ts';
+import { levelOf } from './proposals.ts';
 import type { RequestFacts } from './request.ts';
 
 const BOTH = MAY_ALLOW | MAY_DENY;
+
+/** Of the list that is walked: outcomes of rules that may match, and the cheapest fact that is not known. One list at a time. */
+const progress = { may: 0, cheapest: 0 };
 
 /**
  * What a list comes to. Rules that may match for want of facts leave their outcomes beside that of the rule that surely does, and are noted
@@ -26,50 +30,65 @@ export function walkDemands(
   request: RequestFacts | null,
   connection: ConnectionFacts,
 ): number {
-  const { programs, records } = image;
+  const { programs } = image;
   const head = programs[program]!;
-  const step = pairWords(head);
   const start = program + 1 + outcomeWords(head);
-  const end = start + (head >>> PAIRS_SHIFT) * step;
-  const cheapest = connection.tls === null ? ASKS_TLS : connection.identities === null ? ASKS_IDENTITY : ASKS_REQUEST;
-  const proposed = (head & MANY_CONDITIONS) !== 0 && request !== null && request.kind === 'http';
-  if (proposed) image.proposals.propose(request, firstRecord, programs[end - 4]! + 1);
-  let may = 0;
-  let result = MAY_NEXT;
-  for (let at = start; at < end && result === MAY_NEXT; at += step) {
-    let bits = programs[at + 1]!;
-    if (proposed) bits &= programs[at + 2]! | image.proposals.words[programs[at]!]!;
-    for (; bits !== 0; bits &= bits - 1) {
+  const count = head >>> PAIRS_SHIFT;
+  progress.may = 0;
+  progress.cheapest = connection.tls === null ? ASKS_TLS : connection.identities === null ? ASKS_IDENTITY : ASKS_REQUEST;
+  const level = (head & MANY_CONDITIONS) === 0 ? -1 : levelOf(request, connection);
+  if (level >= 0) {
+    const { proposals } = image;
+    proposals.begin(start, count, level, firstRecord, request, connection);
+    for (let index = proposals.next(); index >= 0; index = proposals.next()) {
+      const result = look(image, index, firstRecord, atom, protocols, request, connection);
+      if (result !== MAY_NEXT) return progress.may | result;
+    }
+    return progress.may | MAY_NEXT;
+  }
+  const step = pairWords(head);
+  for (let at = start; at < start + count * step; at += step) {
+    for (let bits = programs[at + 1]!; bits !== 0; bits &= bits - 1) {
       const index = programs[at]! * 32 + 31 - Math.clz32(bits & -bits);
-      const record = (firstRecord + index) * RECORD_WORDS;
-      if ((records[record + 5]! & protocols) === 0) continue;
-      const condition = records[record + 6]!;
-      const demand = records[record + 14]!;
-      let open = 0;
-      if (condition !== NOT_ASKED) {
-        if (request === null) open = ASKS_REQUEST;
-        else if (!matchesRequest(image.condition(condition), request)) continue;
-      }
-      if (demand !== NOT_ASKED) {
-        const rest = openDemand(image, image.demand(demand), atom, request, connection);
-        if (rest === UNMET) continue;
-        open |= rest;
-      }
-      const outcome = outcomeOf(records[record + 4]!);
-      if (open === 0) {
-        settlePending(outcome);
-        result = outcome | ((index + 1) << OUTCOME_BITS);
-        break;
-      }
-      may |= outcome;
-      notePending(outcome, open);
-      // Both verdicts are possible, and nothing cheaper can be asked for.
-      if ((may & BOTH) === BOTH && (pending.facts & cheapest) !== 0) {
-        result = BOTH;
-        break;
-      }
+      const result = look(image, index, firstRecord, atom, protocols, request, connection);
+      if (result !== MAY_NEXT) return progress.may | result;
     }
   }
-  if (proposed) image.proposals.clear();
-  return may | result;
+  return progress.may | MAY_NEXT;
+}
+
+/** hot: what one rule comes to: its outcome where it ends the list, MAY_NEXT where the list goes on. */
+function look(
+  image: Image,
+  index: number,
+  firstRecord: number,
+  atom: number,
+  protocols: number,
+  request: RequestFacts | null,
+  connection: ConnectionFacts,
+): number {
+  const { records } = image;
+  const record = (firstRecord + index) * RECORD_WORDS;
+  if ((records[record + 5]! & protocols) === 0) return MAY_NEXT;
+  const condition = records[record + 6]!;
+  const demand = records[record + 14]!;
+  let open = 0;
+  if (condition !== NOT_ASKED) {
+    if (request === null) open = ASKS_REQUEST;
+    else if (!matchesRequest(image.condition(condition), request)) return MAY_NEXT;
+  }
+  if (demand !== NOT_ASKED) {
+    const rest = openDemand(image, image.demand(demand), atom, request, connection);
+    if (rest === UNMET) return MAY_NEXT;
+    open |= rest;
+  }
+  const outcome = outcomeOf(records[record + 4]!);
+  if (open === 0) {
+    settlePending(outcome);
+    return outcome | ((index + 1) << OUTCOME_BITS);
+  }
+  progress.may |= outcome;
+  notePending(outcome, open);
+  // Both verdicts are possible, and nothing cheaper can be asked for.
+  return (progress.may & BOTH) === BOTH && (pending.facts & progress.cheapest) !== 0 ? BOTH : MAY_NEXT;
 }

@@ -47,7 +47,8 @@ function open(session: Buffer | null): void {
     if (!answered) fail('a connection was closed without an answer');
     done++;
     live--;
-    if (!over) open(kept);
+    // A ticket may serve again where the peer gave no other.
+    if (!over) open(kept ?? session);
     else if (live === 0) console.log(JSON.stringify({ units: done, seconds: (performance.now() - started) / 1000 }));
   });
 }

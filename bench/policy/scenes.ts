@@ -9,8 +9,13 @@ export interface Size {
   readonly segments?: number;
   /** Rules speak of paths, from anyone. */
   readonly http?: boolean;
+  /** Rules speak of this instead, from anyone: each of one identity, name in a ClientHello, user, or beginning of keys. */
+  readonly by?: By;
   readonly guardrails?: number;
 }
+
+/** What rules speak of beside source and path. */
+export type By = 'identity' | 'sni' | 'postgres' | 'redis';
 
 const PLACE = { file: 'bench.yaml', line: 1, column: 1 };
 
@@ -30,6 +35,24 @@ export function scatteredPrefixes(count: number): Prefix[] {
     } else prefixes.push(parsePrefix(`${formatAddress({ family: 4, words: [0, 0, 0xffff, next()] })}/${16 + (next() >>> 28)}`)!);
   }
   return prefixes;
+}
+
+function demandOf(by: By, i: number): Partial<Rule> {
+  switch (by) {
+    case 'identity':
+      return { identities: [identityAt(i)] };
+    case 'sni':
+      return { tls: { sni: [`${i % 2 === 0 ? '*.' : ''}shop-${i}.example.com`], alpn: null, ja4: null } };
+    case 'postgres':
+      return { database: { kind: 'postgres', users: [`service-${i}`], databases: null } };
+    case 'redis':
+      return { database: { kind: 'redis', users: null, commands: null, keys: [`service-${i}:*`] } };
+  }
+}
+
+/** One in four identities of rules is a beginning. */
+function identityAt(i: number): string {
+  return `spiffe://cluster.example/ns/team-${i % 7}/sa/service-${i}${i % 4 === 0 ? '/*' : ''}`;
 }
 
 /** Prefixes dealt out to segments, rules dealt out to applications; rule i lets segment i in. */
@@ -54,11 +77,12 @@ export function sceneOf(size: Size): Document {
   const ruleOf = (i: number): Rule => ({
     name: `rule-${i}`,
     action: i % 5 === 4 ? 'deny' : 'allow',
-    from: size.http ? [{ kind: 'any' }] : [{ kind: 'segment', name: `segment-${i % segmentCount}` }],
+    from: size.http || size.by ? [{ kind: 'any' }] : [{ kind: 'segment', name: `segment-${i % segmentCount}` }],
     except: [],
     ...PLAIN_RULE,
-    protocols: size.http ? null : [null, 2, 16][i % 3]!,
+    protocols: size.http || size.by ? null : [null, 2, 16][i % 3]!,
     http: size.http ? { methods: null, hosts: null, paths: [`/service-${i}/*`], headers: null } : null,
+    ...(size.by === undefined ? {} : demandOf(size.by, i)),
     place: PLACE,
   });
   const each = Math.ceil(size.rules / size.applications);

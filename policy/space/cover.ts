@@ -30,6 +30,11 @@ interface Branch {
 const INSIDE: Branch = { labels: IN, low: null, high: null };
 const OUTSIDE: Branch = { labels: OUT, low: null, high: null };
 
+export function prefixRange({ family, words: [a, b, c, d], bits }: Prefix): AddressRange {
+  const first = family === 4 ? BigInt(d) : (BigInt(a) << 96n) | (BigInt(b) << 64n) | (BigInt(c) << 32n) | BigInt(d);
+  return { family, first, last: first + (1n << BigInt((family === 4 ? 32 : 128) - bits)) - 1n };
+}
+
 /** `ranges` ascend and don't touch; terms come in order of their addresses. */
 export function coverOf(ranges: readonly AddressRange[], family: 4 | 6): SourceTerm[] {
   const own = ranges.filter((range) => range.family === family);

@@ -39,8 +39,11 @@ export class Doorkeeper {
     this.#tokens = tokens.map(({ name, role, sha256 }) => ({ name, role, hash: Buffer.from(sha256, 'hex') }));
   }
 
-  /** Who sends this request, by its token; `now` in milliseconds. */
-  identify(request: IncomingMessage, now: number): Access {
+  /**
+   * Who sends this request, by its token; `now` in milliseconds. `reads`: Basic will do as well, which browsers send by themselves, and so also on behalf of a
+   * stranger's page: orders never go by it.
+   */
+  identify(request: IncomingMessage, now: number, reads = false): Access {
     if (this.#overUnix) return { ok: true, actor: { name: 'local', role: 'admin', from: 'unix' } };
     const { remoteAddress = 'a client that is gone', remotePort } = request.socket;
     if (this.#tokens.length === 0) {
@@ -55,7 +58,7 @@ export class Doorkeeper {
       const message = `Too many wrong tokens came from ${remoteAddress}. Wait a few seconds, or use the unix socket.`;
       return { ok: false, status: 429, code: 'too-many-wrong-tokens', message, retryAfterSeconds: Math.ceil(FAILURE_EARNED_MS / 1000) };
     }
-    const token = bearer(request.headers.authorization);
+    const token = tokenOf(request.headers.authorization, reads);
     if (token === null)
       return { ok: false, status: 401, code: 'token-missing', message: 'This takes a token: send "Authorization: Bearer …" with it.' };
     const holder = this.#holder(token);
@@ -72,6 +75,22 @@ export class Doorkeeper {
     return { ok: true, actor: { name: holder.name, role: holder.role, from: `${remoteAddress}:${remotePort ?? 0}` } };
   }
 
+  /**
+   * Whether this request may read what the node carries: from this machine anybody may, from elsewhere who has a token. null: yes. Scrapers and
+   * probes are not asked.
+   */
+  refusesReading(request: IncomingMessage, path: string, now: number): Exclude<Access, { ok: true }> | null {
+    if (this.#overUnix || !path.startsWith('/api/') || path === '/api/v1/openapi.json' || isThisMachine(request.socket.remoteAddress))
+      return null;
+    const access = this.identify(request, now, true);
+    if (access.ok) return null;
+    const message =
+      access.code === 'no-token'
+        ? 'From another machine this takes a token, and none is configured. Make one with bulkhead token, put it under process.admin.tokens and restart.'
+        : access.message;
+    return { ...access, message };
+  }
+
   /** Every token is compared, so that the time tells nothing of which one was near. */
   #holder(token: string): { name: string; role: AdminToken['role'] } | null {
     const hash = createHash('sha256').update(token).digest();
@@ -86,6 +105,20 @@ export class Doorkeeper {
   }
 }
 
-function bearer(field: string | undefined): string | null {
-  return /^bearer +([A-Za-z0-9._~+/=-]{1,512})$/i.exec(field?.trim() ?? '')?.[1] ?? null;
+/** A bearer token (RFC 6750); with `reads` also the password of Basic (RFC 7617), since browsers know no better. */
+function tokenOf(field: string | undefined, reads: boolean): string | null {
+  const text = field?.trim() ?? '';
+  const basic = reads ? /^basic +([A-Za-z0-9+/=]{1,1024})$/i.exec(text)?.[1] : undefined;
+  const token =
+    basic === undefined
+      ? /^bearer +(.*)$/i.exec(text)?.[1]
+      : Buffer.from(basic, 'base64')
+          .toString('latin1')
+          .replace(/^[^:]*:/, '');
+  return token !== undefined && /^[A-Za-z0-9._~+/=-]{1,512}$/.test(token) ? token : null;
+}
+
+/** 127.0.0.0/8 and ::1, also as IPv4 in IPv6. A client that is gone is nobody of ours. */
+function isThisMachine(address: string | undefined): boolean {
+  return address !== undefined && /^(?:(?:::ffff:)?127\.[0-9.]+|::1)$/i.test(address);
 }

@@ -94,6 +94,7 @@ const ApplicationSchema = z.object({
 
 const ServerSchema = z.object({
   server: z.string(),
+  name: z.string().nullable().describe('the server as written, where that is a name and `server` an address of it'),
   state: z.enum(['up', 'down', 'ejected', 'draining']),
   detail: z.string(),
   ejected_for_seconds: z.number().min(0),

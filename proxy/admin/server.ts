@@ -8,7 +8,7 @@ import type { History } from '../observe/history.ts';
 import type { NodeView } from '../observe/view.ts';
 import { hitNodeLimit } from '../shared/node-limits.ts';
 import type { Orders } from '../versions/orders.ts';
-import { Doorkeeper } from './access.ts';
+import { type Access, Doorkeeper } from './access.ts';
 import { type Answer, failure } from './answer.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { readBody } from './body.ts';
@@ -123,6 +123,8 @@ export async function openAdmin(
       const methods = ['GET', 'HEAD', ...methodsOf(path)].join(', ');
       return failure(405, 'method-not-allowed', `${path} answers ${methods}.`, {}, { allow: methods });
     }
+    const refusal = doorkeeper.refusesReading(request, path, performance.now());
+    if (refusal !== null) return turnedAway(refusal);
     if (path === EVENTS_PATH && hub !== null && request.method === 'GET') return listenIn(hub, response, query);
     const asset = assets.get(path);
     if (asset !== undefined) return assetAnswer(asset, request.headers['if-none-match']);
@@ -143,17 +145,13 @@ export async function openAdmin(
     const access = doorkeeper.identify(request, performance.now());
     const from = `${request.socket.remoteAddress ?? 'unix'}:${request.socket.remotePort ?? 0}`;
     if (!access.ok) {
-      const { status, code, message, retryAfterSeconds } = access;
+      const { code, message } = access;
       // Only these: they are bounded by address, and a client without a token must not be able to fill the disk.
       if (code === 'token-unknown') {
         log.warn({ from, action: order.action, code }, 'an order without a known token is refused');
         orders?.recordRefusal({ name: 'unknown', role: 'viewer', from }, order.action, message);
       }
-      const headers = {
-        ...(status === 401 ? { 'www-authenticate': 'Bearer realm="bulkhead"' } : {}),
-        ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
-      };
-      return failure(status, code, message, {}, headers);
+      return turnedAway(access);
     }
     if (orders === null) return failure(403, 'read-only', 'This node takes no orders.');
     const { actor } = access;
@@ -187,6 +185,14 @@ export async function openAdmin(
     return front.close();
   };
   return { address: () => address, close };
+}
+
+function turnedAway({ status, code, message, retryAfterSeconds }: Exclude<Access, { ok: true }>): Answer {
+  const headers = {
+    ...(status === 401 ? { 'www-authenticate': 'Bearer realm="bulkhead", Basic realm="bulkhead", charset="UTF-8"' } : {}),
+    ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
+  };
+  return failure(status, code, message, {}, headers);
 }
 
 function listenIn(hub: EventHub, response: ServerResponse, query: URLSearchParams): Answer | null {

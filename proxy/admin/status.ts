@@ -129,6 +129,7 @@ function poolStatus(servers: readonly ServerState[], balances: ReadonlyMap<strin
     pools.set(server.pool, list);
     list.push({
       server: server.server,
+      name: server.name ?? null,
       // What keeps new flows away most firmly is what is told.
       state: !server.up ? 'down' : server.ejectedUntil > now ? 'ejected' : server.draining ? 'draining' : 'up',
       detail: server.checkDetail,

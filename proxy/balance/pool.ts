@@ -52,6 +52,23 @@ export class PoolBalancer {
     );
   }
 
+  /**
+   * Goes on where the pool of the policy before has left off: each server keeps its turn, and dials count on for the retry budget. Without
+   * this, each change of policy would begin with the first server again.
+   */
+  continueFrom({ candidates, windowStart, dials, retries }: PoolBalancer): void {
+    this.windowStart = windowStart;
+    this.dials = dials;
+    this.retries = retries;
+    const were = new Map(candidates.map((candidate) => [candidate.label, candidate.current]));
+    // No turn is further away than the weights of all others, also where servers have left or have other weights now.
+    const total = this.candidates.reduce((sum, { server }) => sum + server.weight, 0);
+    for (const candidate of this.candidates) {
+      const most = total - candidate.server.weight;
+      candidate.current = Math.max(-most, Math.min(most, were.get(candidate.label) ?? 0));
+    }
+  }
+
   /** A server failed a flow: dial refused, or no answer. */
   failed(candidate: Candidate, nowEpochMs: number): boolean {
     const ejection = this.plan.ejection;

@@ -1,9 +1,11 @@
 /** `bulkhead explain`: the verdict on a flow, on many, or on one that happened, with its why. */
 import { existsSync } from 'node:fs';
+import type { Document, FlowQuestion } from '../../config/document.ts';
 import { parseQuestion } from '../../config/question.ts';
 import { compile } from '../../policy/compile.ts';
-import { type Explanation, explain } from '../../policy/explain.ts';
+import { type Explanation, explain, wayOfQuestion } from '../../policy/explain.ts';
 import type { Image } from '../../policy/image.ts';
+import type { Way } from '../../policy/routes.ts';
 import type { AdminWords } from './admin-client.ts';
 import { answerLines } from './batch.ts';
 import { learn } from './circumstances.ts';
@@ -26,7 +28,7 @@ export async function explainCommand(subject: string, words: ExplainWords): Prom
   for (const word of ['header', 'alpn', 'identity', 'key'] as const) if (words[word] !== undefined) said.push(word);
   if (words.batch) {
     if (said.length > 0) throw new CommandError(`--batch reads its flows from standard input: leave out ${said.map(dashed).join(' and ')}`);
-    return explainBatch(await imageOf(subject, words));
+    return explainBatch(await policyOf(subject, words));
   }
   if (said.length > 0) return explainFlow(subject, words);
   if (isOfNode(subject) || existsSync(subject))
@@ -37,11 +39,21 @@ export async function explainCommand(subject: string, words: ExplainWords): Prom
 }
 
 /** The policy of a file, or of a node, as it is now. */
-async function imageOf(name: string, words: AdminWords): Promise<Image> {
+async function policyOf(name: string, words: AdminWords): Promise<Policy> {
   const document = (await loadNamed([name], words))[0]!;
   const { circumstances, warnings } = await learn(document);
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
-  return compile(document, circumstances);
+  return { document, image: compile(document, circumstances) };
+}
+
+interface Policy {
+  readonly document: Document;
+  readonly image: Image;
+}
+
+/** Where an allowed flow goes, as fields of the answer; none for one that goes nowhere. */
+function wayFields({ image, document }: Policy, question: FlowQuestion, { verdict }: Explanation): Partial<Way> {
+  return (verdict === 'allow' ? wayOfQuestion(image, document, question) : null) ?? {};
 }
 
 async function explainFlow(file: string, words: ExplainWords): Promise<number> {
@@ -59,9 +71,11 @@ async function explainFlow(file: string, words: ExplainWords): Promise<number> {
     ...(headers.length === 0 ? {} : { headers: Object.fromEntries(headers) }),
   });
   if (!reading.ok) throw new CommandError(reading.message);
-  const explanation = explain(await imageOf(file, words), reading.question);
-  if (words.json) printJson(explanation);
-  else print(...describe(explanation, fields));
+  const policy = await policyOf(file, words);
+  const explanation = explain(policy.image, reading.question);
+  const way = wayFields(policy, reading.question, explanation);
+  if (words.json) printJson({ ...explanation, ...way });
+  else print(...describe(explanation, fields, way));
   return explanation.verdict === 'allow' ? EXIT.yes : EXIT.no;
 }
 
@@ -73,15 +87,16 @@ function headerOf(text: string): [string, string] {
 }
 
 /** A verdict a line; what takes a search (the rules before, the nearest) is left to the question about one flow. */
-async function explainBatch(image: Image): Promise<number> {
+async function explainBatch(policy: Policy): Promise<number> {
   const bad = await answerLines(process.stdin, process.stdout, (question) => {
-    const { verdict, application, rule, tier, at, reason, needs } = explain(image, question);
-    return { verdict, application, rule, tier, at, reason, needs };
+    const explanation = explain(policy.image, question);
+    const { verdict, application, rule, tier, at, reason, needs } = explanation;
+    return { verdict, application, rule, tier, at, reason, needs, ...wayFields(policy, question, explanation) };
   });
   return bad === 0 ? EXIT.yes : EXIT.wrong;
 }
 
-function describe(explanation: Explanation, fields: Readonly<Record<string, string>>): string[] {
+function describe(explanation: Explanation, fields: Readonly<Record<string, string>>, way: Partial<Way>): string[] {
   const { verdict, application, rule, tier, at, reason, considered, nearest } = explanation;
   // Nobody wrote the cluster lane's rule; that it did not decide tells a reader nothing.
   const before = considered.filter((other) => other.tier !== 'cluster');
@@ -92,11 +107,26 @@ function describe(explanation: Explanation, fields: Readonly<Record<string, stri
     `  application  ${application ?? 'none'}`,
     `  rule         ${rule}${tier === rule ? '' : ` (${tier})`}${at === null ? '' : ` at ${at}`}`,
     `  reason       ${reason}`,
+    ...wayLine(way),
     ...before.map((other) => `  before it    ${other.rule}${other.at === null ? '' : ` at ${other.at}`}: ${other.why}`),
     ...(nearest === null
       ? []
       : [`  to allow     ${nearest.rule}${nearest.at === null ? '' : ` at ${nearest.at}`}, given ${nearest.change}`]),
   ];
+}
+
+function wayLine({ route, pool, split, redirect }: Partial<Way>): string[] {
+  if (route === undefined) return [];
+  const where = redirect ? 'the client is sent elsewhere' : split === undefined ? `pool ${pool}` : `pools ${sharesText(split)}`;
+  return [`  goes to      ${where}${route === null ? '' : ` by route ${route}`}`];
+}
+
+/** `web (90 %), web-next (10 %)` */
+function sharesText(split: Readonly<Record<string, number>>): string {
+  const sum = Object.values(split).reduce((a, b) => a + b, 0);
+  return Object.entries(split)
+    .map(([pool, share]) => `${pool} (${Number(((share / sum) * 100).toFixed(2))} %)`)
+    .join(', ');
 }
 
 function dashed(field: string): string {

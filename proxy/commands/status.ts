@@ -75,10 +75,11 @@ function servers({ pools }: Status, overlay: Overlay): string[] {
   const rows = pools.flatMap(({ pool, servers: list }) =>
     list.map((server) => {
       const name = `${pool}/${server.server}`;
+      const written = server.name === null ? undefined : set.get(`${pool}/${server.name}`);
       const failed = Object.entries(server.dials).reduce((sum, [result, count]) => sum + (result === 'connected' ? 0 : count), 0);
-      const state = set.get(name) ?? server.state;
+      const state = set.get(name) ?? written ?? server.state;
       return [
-        name,
+        server.name === null || server.name === server.server ? name : `${name} (${server.name})`,
         state,
         String(server.weight),
         String(server.flows_active),

@@ -26,6 +26,7 @@ export class MysqlSession extends DatabaseSession {
   private readonly greeting = new Held();
   private greetingSent = false;
   private user: string | null = null;
+  private offered = 0;
   private capabilities = 0;
   /** Of the client's last packet in the handshake. */
   private sequence = 0;
@@ -62,6 +63,7 @@ export class MysqlSession extends DatabaseSession {
       case 'greeting':
         server!.pause();
         client.writeBytes(openGreeting(greeting.bytes, reading));
+        this.offered = reading.capabilities;
         greeting.drop();
         this.greetingSent = true;
         client.resume();
@@ -87,7 +89,7 @@ export class MysqlSession extends DatabaseSession {
       this.finish('client', 'spoke before the server', true);
       return;
     }
-    const login = readLogin(held.bytes, held.length);
+    const login = readLogin(held.bytes, held.length, this.offered);
     if (login.kind === 'more') {
       client.resume();
       return;

@@ -18,6 +18,7 @@ export const CLIENT_ZSTD = 0x4000000;
 /** What would hide the rest of a connection from its judge. */
 export const HIDING = CLIENT_SSL | CLIENT_COMPRESS | CLIENT_ZSTD;
 
+const APOSTROPHE = 0x27;
 const COM_INIT_DB = 0x02;
 const COM_CHANGE_USER = 0x11;
 
@@ -98,8 +99,11 @@ export function openGreeting(bytes: Buffer, greeting: MysqlGreeting): Buffer {
   return open;
 }
 
-/** Reads the client's answer to the greeting: HandshakeResponse41, or SSLRequest. */
-export function readLogin(bytes: Buffer, length: number): MysqlLogin | MysqlSslRequest | Unread {
+/**
+ * Reads the client's answer to the greeting: HandshakeResponse41, or SSLRequest. `offered`: what the server has said that it can. What a client claims
+ * beyond that is nothing to the server, so the rest of the packet is not to be read by it.
+ */
+export function readLogin(bytes: Buffer, length: number, offered = 0xffff_ffff): MysqlLogin | MysqlSslRequest | Unread {
   const end = packetEnd(bytes, 0, length);
   if (typeof end !== 'number') return end;
   const sequence = bytes[3]!;
@@ -107,10 +111,13 @@ export function readLogin(bytes: Buffer, length: number): MysqlLogin | MysqlSslR
   if (end < 6) return MALFORMED;
   if ((bytes.readUInt16LE(4) & CLIENT_PROTOCOL_41) === 0) return { kind: 'fault', fault: 'old protocol' };
   if (end < 36) return MALFORMED;
-  const capabilities = bytes.readUInt32LE(4);
+  const claimed = bytes.readUInt32LE(4);
+  const capabilities = (claimed & (offered | HIDING)) >>> 0;
+  // Without it some servers read a length before the secret all the same, and some its end behind it: what follows would be another schema to each.
+  if ((capabilities & CLIENT_SECURE_CONNECTION) === 0) return { kind: 'fault', fault: 'old protocol' };
   if (end === 36) return (capabilities & CLIENT_SSL) !== 0 ? { kind: 'ssl-request', capabilities, sequence, end } : MALFORMED;
   const userEnd = nul(bytes, 36, end);
-  if (userEnd < 0) return MALFORMED;
+  if (userEnd < 0 || isQuoted(bytes, 36, userEnd)) return MALFORMED;
   let at = skipSecret(bytes, userEnd + 1, end, capabilities);
   if (at < 0) return MALFORMED;
   let schema = '';
@@ -133,6 +140,11 @@ function nul(bytes: Buffer, at: number, end: number, open = false): number {
   return found >= 0 && found < end ? found : open ? end : -1;
 }
 
+/** Servers take such quotes off a user at login, so who it is judged as would be somebody else. */
+function isQuoted(bytes: Buffer, start: number, end: number): boolean {
+  return end - start > 1 && bytes[start] === APOSTROPHE && bytes[end - 1] === APOSTROPHE;
+}
+
 /** Behind the client's proof of who it is; -1 where it does not fit. */
 function skipSecret(bytes: Buffer, at: number, end: number, capabilities: number): number {
   let next: number;
@@ -141,8 +153,7 @@ function skipSecret(bytes: Buffer, at: number, end: number, capabilities: number
     if (at >= end || first === 0xfb || first >= 0xfd) return -1;
     if (first === 0xfc && at + 3 > end) return -1;
     next = first === 0xfc ? at + 3 + bytes.readUInt16LE(at + 1) : at + 1 + first;
-  } else if ((capabilities & CLIENT_SECURE_CONNECTION) !== 0) next = at < end ? at + 1 + bytes[at]! : -1;
-  else next = nul(bytes, at, end) + 1 || -1;
+  } else next = at < end ? at + 1 + bytes[at]! : -1;
   return next > end ? -1 : next;
 }
 

@@ -6,6 +6,8 @@ export interface RedisCommand {
   readonly keys: readonly string[];
   /** Who it logs in as; null for a command that logs nobody in. */
   readonly login: string | null;
+  /** It may be one that logs in, but as whom depends on how a server reads it. */
+  readonly isUnclear: boolean;
 }
 
 /** From the first to the last argument that is a key (negative: from the end), in steps. The name is argument 0. */
@@ -103,7 +105,8 @@ export function argumentsNeeded(words: readonly Buffer[], count: number): number
 /** The command, once so many of its `count` arguments are read. */
 export function redisCommand(words: readonly Buffer[], count: number): RedisCommand {
   const name = nameOf(words);
-  return { name, keys: keysOf(name, words, count), login: loginOf(name, words) };
+  const login = loginOf(name, words);
+  return { name, keys: keysOf(name, words, count), login: login ?? null, isUnclear: login === undefined };
 }
 
 function keysOf(name: string, words: readonly Buffer[], count: number): string[] {
@@ -147,10 +150,22 @@ function wholeNumber(word: Buffer | undefined): number | null {
   return /^(?:0|[1-9][0-9]{0,6})$/.test(text) ? Number(text) : null;
 }
 
-/** `AUTH password`, `AUTH user password`, `HELLO version AUTH user password`. */
-function loginOf(name: string, words: readonly Buffer[]): string | null {
+/**
+ * `AUTH password`, `AUTH user password`, `HELLO [version [AUTH user password] [SETNAME name]]`. undefined where it cannot be told: of an option that is
+ * repeated a server takes the last, and what follows one that it alone knows may mean anything.
+ */
+function loginOf(name: string, words: readonly Buffer[]): string | null | undefined {
   if (name === 'auth') return words.length >= 3 ? words[1]!.toString('utf8') : 'default';
   if (name !== 'hello') return null;
-  const at = words.findIndex((word, i) => i >= 2 && fold(word) === 'auth');
-  return at < 0 || words[at + 1] === undefined ? null : words[at + 1]!.toString('utf8');
+  const said = new Set<string>();
+  let login: string | null = null;
+  for (let i = 2; i < words.length; ) {
+    const option = fold(words[i]);
+    const taken = option === 'auth' ? 3 : option === 'setname' ? 2 : 0;
+    if (taken === 0 || i + taken > words.length || said.has(option)) return undefined;
+    said.add(option);
+    if (option === 'auth') login = words[i + 1]!.toString('utf8');
+    i += taken;
+  }
+  return login;
 }

@@ -14,6 +14,8 @@ export type ReplyEnd = 'reply' | 'push' | 'more' | 'fault';
 export class RedisReplies {
   /** The first byte of the reply that has ended: `-` and `!` are errors. */
   first = 0;
+  /** It says that the command waits for the end of a transaction, and so nothing of what will come of it. */
+  isQueued = false;
   /** Values that are still missing at each level; the reply itself is the outermost. */
   private readonly missing: number[] = [];
   /** Levels at which an attribute stands; its end is no value of the level above. */
@@ -78,6 +80,7 @@ export class RedisReplies {
     if (!this.begun && type !== '|' && this.missing.length === 0) {
       this.begun = true;
       this.first = line.charCodeAt(0);
+      this.isQueued = line === '+QUEUED';
       this.push = type === '>';
     }
     switch (type) {

@@ -7,7 +7,7 @@ import type { RedisFacts } from '../../policy/request.ts';
 import * as ledger from '../shared/ledger.ts';
 import type { Wire } from '../wire/wire.ts';
 import type { Handover } from './judged-flow.ts';
-import { errorReply, type RedisFault, RedisReader, writeCommand } from './redis.ts';
+import { COMMAND_BYTES_MAX, errorReply, type RedisFault, RedisReader, writeCommand } from './redis.ts';
 import { ExpectedReplies } from './redis-expected.ts';
 import type { RedisCommand } from './redis-keys.ts';
 import { RedisReplies } from './redis-replies.ts';
@@ -27,6 +27,7 @@ const UNCOUNTED: ReadonlySet<string> = new Set([
   'sunsubscribe',
   'monitor',
   'client|reply',
+  'script|debug',
 ]);
 
 const JUDGING = 0;
@@ -38,7 +39,8 @@ export class RedisSession extends DatabaseSession {
   private readonly replies = new RedisReplies();
   private readonly expected = new ExpectedReplies();
   private mode: number = JUDGING;
-  private user = 'default';
+  /** null: not to be told any more. */
+  private user: string | null = 'default';
   /** A login is under way: who the next commands belong to depends on its answer. */
   private loggingIn = false;
   /** Within a transaction, and one of its commands was denied: then none of it is to happen. */
@@ -79,7 +81,8 @@ export class RedisSession extends DatabaseSession {
   }
 
   protected override readClient(): void {
-    if (this.waits) this.client.pause();
+    // Also while it has to wait, up to a bound: that it leaves is only seen by reading.
+    if (this.client.pending > 0 || (this.waits && this.held.length >= COMMAND_BYTES_MAX)) this.client.pause();
     else if (!this.isDialling && (this.server?.pending ?? 0) === 0) this.client.resume();
   }
 
@@ -89,8 +92,9 @@ export class RedisSession extends DatabaseSession {
   }
 
   override wireEnd(wire: Wire): void {
-    // Told to the server behind the last command.
     if (wire !== this.client || !this.holdsBack) super.wireEnd(wire);
+    // Told to the server behind the last command; which is not waited for any longer than halves of flows are.
+    else this.relay?.swapped(false);
   }
 
   protected override get holdsBack(): boolean {
@@ -214,10 +218,15 @@ export class RedisSession extends DatabaseSession {
     else if (name === 'exec' || name === 'discard' || name === 'reset') this.endTransaction();
     if (UNCOUNTED.has(name)) this.counted = false;
     if (REPLICATION.has(name)) this.isReplica = true;
-    if (login !== null || name === 'reset') {
-      expected.add({ kind: 'login', user: login ?? 'default' });
+    const user = name === 'reset' ? 'default' : login;
+    if (user !== null && this.counted) {
+      expected.add({ kind: 'login', user });
       this.loggingIn = true;
-    } else expected.addReply();
+    } else {
+      // Which reply is the one to the login nobody can say any more.
+      if (user !== null) this.mayBe(user);
+      expected.addReply();
+    }
     return 'as it is';
   }
 
@@ -292,8 +301,15 @@ export class RedisSession extends DatabaseSession {
 
   private loggedIn(user: string): void {
     const isError = this.replies.first === 0x2d || this.replies.first === 0x21;
-    if (!isError) this.user = user;
+    // In a transaction it happens, or fails, with the end of that.
+    if (this.replies.isQueued) this.mayBe(user);
+    else if (!isError) this.user = user;
     this.loggingIn = false;
+  }
+
+  /** A login may have happened or not. */
+  private mayBe(user: string): void {
+    if (this.user !== user) this.user = null;
   }
 }
 

@@ -73,7 +73,12 @@ export class RedisReader {
       if (reading !== null) return reading === 'more' && length - base > COMMAND_BYTES_MAX ? 'too long' : reading;
       this.needed = Math.min(this.count, argumentsNeeded(this.texts, this.count));
     }
-    this.command = redisCommand(this.texts, this.count);
+    return this.known(redisCommand(this.texts, this.count));
+  }
+
+  private known(command: RedisCommand): RedisReading {
+    if (command.isUnclear) return 'malformed';
+    this.command = command;
     return 'known';
   }
 
@@ -154,8 +159,7 @@ export class RedisReader {
     this.texts.push(...parts);
     this.count = this.read = parts.length;
     this.rewritten = writeCommand(parts);
-    this.command = redisCommand(parts, parts.length);
-    return 'known';
+    return this.known(redisCommand(parts, parts.length));
   }
 }
 

@@ -48,8 +48,8 @@ export const UNREAD_BYTES_MAX = 1024 * 1024;
 
 /** Bytes that a stream may send before they are taken: what waits for a slow server is bounded by it. */
 export const STREAM_WINDOW_BYTES = 256 * 1024;
-/** The same for all streams of a connection together. */
-export const CONNECTION_WINDOW_BYTES = 1024 * 1024;
+/** The same for all streams of a client's connection together. */
+export const CLIENT_WINDOW_BYTES = 1024 * 1024;
 
 /** Written in one go once this much has gathered. */
 export const FLUSH_BYTES = 64 * 1024;
@@ -67,3 +67,8 @@ export const SESSIONS_PER_SERVER_MAX = 64;
 export const SERVER_HEAD_BYTES_MAX = 64 * 1024;
 /** Streams to one server's session at once, where it allows that many. */
 export const STREAMS_TO_SERVER_MAX = 100;
+/**
+ * Bytes that a server may send before they are taken, on all streams of its session together. They are those of many clients, so what some of
+ * them leave unread must not use up what the others need: each stream has its own window, and this one is never the one that closes.
+ */
+export const SERVER_WINDOW_BYTES: number = STREAMS_TO_SERVER_MAX * STREAM_WINDOW_BYTES;

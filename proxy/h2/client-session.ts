@@ -14,7 +14,7 @@ import type { Arrival } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
 import type { ListenerPlace, Session as WorkerSession } from '../worker/session.ts';
-import { STREAM_WINDOW_BYTES } from './allowance.ts';
+import { CLIENT_WINDOW_BYTES, STREAM_WINDOW_BYTES } from './allowance.ts';
 import { ClientStream, type ClientStreamHost } from './client-stream.ts';
 import { isConnectionSpecific } from './connection-fields.ts';
 import { lineEndOf } from './field-encoder.ts';
@@ -64,12 +64,15 @@ export class ClientSession extends Session implements WorkerSession, ClientStrea
     this.wire.owner = this;
     context.sessions.add(this);
     this.expireIn(arrival.application.timeouts.requestHead);
-    this.greet([
-      [SETTING_MAX_CONCURRENT_STREAMS, this.streamsMax],
-      [SETTING_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES],
-      [SETTING_MAX_HEADER_LIST_SIZE, this.application.limits.headBytes],
-      [SETTING_ENABLE_CONNECT_PROTOCOL, 1],
-    ]);
+    this.greet(
+      [
+        [SETTING_MAX_CONCURRENT_STREAMS, this.streamsMax],
+        [SETTING_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES],
+        [SETTING_MAX_HEADER_LIST_SIZE, this.application.limits.headBytes],
+        [SETTING_ENABLE_CONNECT_PROTOCOL, 1],
+      ],
+      CLIENT_WINDOW_BYTES,
+    );
     this.wire.resume();
     if (arrival.early !== null) this.wireData(this.wire, arrival.early, arrival.early.length);
   }

@@ -55,6 +55,11 @@ export class ClientStream extends Stream {
     this.session.finished(this);
   }
 
+  /** A server may send interim answers without end. No window counts them, so it is here that a client which does not read holds them back. */
+  protected override get headWaits(): boolean {
+    return this.host.congested;
+  }
+
   /** hot: a head as it was composed: whole, and well-formed. */
   protected sendHead(bytes: Buffer, start: number): number {
     const status = lengthOf(bytes, start + STATUS_AT, start + STATUS_AT + 3);

@@ -183,6 +183,8 @@ export class RequestLines implements FieldSink {
   finish(ended: boolean): boolean {
     if (!this.fronted) this.front();
     if (this.malformed || (ended && this.contentLength > 0)) return false;
+    // What follows it is a tunnel, if anything: a body beside it would be read as one by some, and as another message by others.
+    if (this.isWebSocket && this.contentLength >= 0) return false;
     const { head, cookie } = this;
     if (cookie.length > 0) {
       head.text(COOKIE_FIELD);

@@ -5,10 +5,11 @@ import { PREFACE } from '../http/preface.ts';
 import { hitNodeLimit } from '../shared/node-limits.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
 import type { Context } from '../worker/context.ts';
-import { SERVER_HEAD_BYTES_MAX, STREAM_WINDOW_BYTES, STREAMS_TO_SERVER_MAX } from './allowance.ts';
+import { SERVER_HEAD_BYTES_MAX, SERVER_WINDOW_BYTES, STREAM_WINDOW_BYTES, STREAMS_TO_SERVER_MAX } from './allowance.ts';
 import { isConnectionSpecific } from './connection-fields.ts';
 import { lineEndOf } from './field-encoder.ts';
 import {
+  ENHANCE_YOUR_CALM,
   FRAME_HEAD_BYTES,
   NO_ERROR,
   PROTOCOL_ERROR,
@@ -58,11 +59,14 @@ export class ServerSession extends Session implements ServerStreamHost {
     this.idleMs = idleMs;
     wire.owner = this;
     this.writer.raw(PREFACE);
-    this.greet([
-      [SETTING_ENABLE_PUSH, 0],
-      [SETTING_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES],
-      [SETTING_MAX_HEADER_LIST_SIZE, SERVER_HEAD_BYTES_MAX],
-    ]);
+    this.greet(
+      [
+        [SETTING_ENABLE_PUSH, 0],
+        [SETTING_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES],
+        [SETTING_MAX_HEADER_LIST_SIZE, SERVER_HEAD_BYTES_MAX],
+      ],
+      SERVER_WINDOW_BYTES,
+    );
     wire.resume();
     this.expireIn(idleMs);
   }
@@ -128,6 +132,10 @@ export class ServerSession extends Session implements ServerStreamHost {
     responseLines.begin(SERVER_HEAD_BYTES_MAX, stream.webSocketKey);
     if (!this.decode(bytes, start, end, responseLines)) return false;
     if (!responseLines.finish(ended, stream.isHead)) return this.streamFault(id, PROTOCOL_ERROR);
+    if (stream.isFlooded(responseLines)) {
+      this.limit('head-size');
+      return this.streamFault(id, ENHANCE_YOUR_CALM);
+    }
     stream.respond(responseLines, ended);
     return this.alive;
   }

@@ -1,5 +1,6 @@
 /** A stream to a server: the requests of HTTP/1.1 that an exchange writes leave as frames, and it reads the answers as HTTP/1.1. */
 import { COLON, spells } from '../http/bytes.ts';
+import { SERVER_HEAD_BYTES_MAX } from './allowance.ts';
 import { lineEndOf } from './field-encoder.ts';
 import { isText } from './field-line.ts';
 import { CANCEL } from './frame.ts';
@@ -68,6 +69,11 @@ export class ServerStream extends Stream {
   protected finished(): void {
     this.inHead = true;
     this.session.finished(this);
+  }
+
+  /** Whether its owner has not read what came before an interim head: no window counts those, so the server has to be stopped otherwise. */
+  isFlooded(lines: ResponseLines): boolean {
+    return lines.status < 200 && this.heldBytes + lines.head.length > SERVER_HEAD_BYTES_MAX;
   }
 
   /** hot: a response's head, which `lines` holds. */

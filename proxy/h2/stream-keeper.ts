@@ -5,7 +5,7 @@ import { COLON } from '../http/bytes.ts';
 import type { Timed } from '../wire/wheel.ts';
 import type { Wire, WireOwner } from '../wire/wire.ts';
 import type { Context } from '../worker/context.ts';
-import { CONNECTION_WINDOW_BYTES, ENDED_KEPT, LEAVING_BYTES_MAX, LEAVING_MS } from './allowance.ts';
+import { CLIENT_WINDOW_BYTES, ENDED_KEPT, LEAVING_BYTES_MAX, LEAVING_MS } from './allowance.ts';
 import { FieldEncoder, lineEndOf } from './field-encoder.ts';
 import * as frames from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -69,11 +69,11 @@ export abstract class StreamKeeper implements WireOwner, Timed, StreamHost<Strea
   protected abstract idle(): void; /** The session is over, and everything that it had is gone. */
   protected abstract over(): void;
 
-  /** Sends our settings, and opens the window of the connection. */
-  protected greet(settings: readonly (readonly [number, number])[]): void {
+  /** Sends our settings, and opens the window of the connection to so many bytes. */
+  protected greet(settings: readonly (readonly [number, number])[], windowBytes: number): void {
     this.writer.settings(frames.settingsBytes(settings));
-    this.writer.windowUpdate(0, CONNECTION_WINDOW_BYTES - frames.WINDOW_INITIAL);
-    this.receivable = CONNECTION_WINDOW_BYTES;
+    this.writer.windowUpdate(0, windowBytes - frames.WINDOW_INITIAL);
+    this.receivable = windowBytes;
   }
 
   get alive(): boolean {
@@ -137,7 +137,7 @@ export abstract class StreamKeeper implements WireOwner, Timed, StreamHost<Strea
   /** hot */
   giveBack(bytes: number): void {
     this.ungiven += bytes;
-    if (this.ungiven < CONNECTION_WINDOW_BYTES / 2 || this.state !== OPEN) return;
+    if (this.ungiven < CLIENT_WINDOW_BYTES / 2 || this.state !== OPEN) return;
     this.writer.windowUpdate(0, this.ungiven);
     this.receivable += this.ungiven;
     this.ungiven = 0;

@@ -123,18 +123,16 @@ export abstract class Stream implements StreamHandle {
     const length = to - from;
     const end = this.incoming.take(bytes, from, to, ended);
     if (end < 0) return PROTOCOL_ERROR;
-    if (counted > length) this.giveBack(counted - length);
-    if (ended) this.remoteDone = true;
-    this.deliver(bodyText, end, length);
+    if (counted > length) this.giveBack(counted - length, this.id);
     if (ended) this.remoteEnded();
+    this.deliver(bodyText, end, length);
     return NO_ERROR;
   }
 
   /** hot: a head, with which the stream may end. */
   protected deliverHead(bytes: Buffer, length: number, ended: boolean): void {
-    if (ended) this.remoteDone = true;
-    this.deliver(bytes, this.incoming.keepBack(bytes, length, ended), 0);
     if (ended) this.remoteEnded();
+    this.deliver(bytes, this.incoming.keepBack(bytes, length, ended), 0);
   }
 
   /** Trailers, which `trailerLines` has read. */
@@ -142,16 +140,19 @@ export abstract class Stream implements StreamHandle {
     if (this.remoteDone) return STREAM_CLOSED;
     const end = this.incoming.end();
     if (end < 0) return PROTOCOL_ERROR;
-    this.remoteDone = true;
+    this.remoteEnded();
     // A body of a length that was said has no place for them in HTTP/1.1.
     if (this.incoming.isChunked) this.deliver(trailerLines.text.bytes, trailerLines.text.length, 0);
     else this.deliver(bodyText, end, 0);
-    this.remoteEnded();
     return NO_ERROR;
   }
 
-  /** The peer's side has ended, and the wire has been told of all that came. */
-  protected remoteEnded(): void {
+  /**
+   * hot: the peer's side ends with what is about to be delivered. Said before that, since the wire's owner may begin its next message as soon as it has
+   * the last byte of this one: the stream has to be free for it by then.
+   */
+  private remoteEnded(): void {
+    this.remoteDone = true;
     if (this.incoming.isRaw) {
       this.eofDue = true;
       this.host.deliverLater(this);
@@ -163,7 +164,7 @@ export abstract class Stream implements StreamHandle {
   protected deliver(bytes: Buffer, length: number, payload: number): void {
     const wire = this.wire as Wire | undefined;
     if (this.closed || wire === undefined) {
-      this.giveBack(payload);
+      this.giveBack(payload, this.id);
       return;
     }
     if (!this.reading || !this.held.empty) {
@@ -171,8 +172,9 @@ export abstract class Stream implements StreamHandle {
       this.heldPayload += payload;
       return;
     }
+    const { id } = this;
     if (length > 0) wire.owner.wireData(wire, bytes, length);
-    this.giveBack(payload);
+    this.giveBack(payload, id);
   }
 
   /** What waited, now that the wire reads; and what waited to be said to it. */
@@ -186,11 +188,11 @@ export abstract class Stream implements StreamHandle {
     if (this.closed || wire === undefined) return;
     if (this.reading && !this.held.empty) {
       const chunk = this.held.take()!;
-      const payload = this.heldPayload;
+      const { id, heldPayload } = this;
       this.heldPayload = 0;
       wire.owner.wireData(wire, chunk.bytes, chunk.length);
       giveChunk(chunk);
-      this.giveBack(payload);
+      this.giveBack(heldPayload, id);
     }
     if (!this.closed && this.eofDue && this.reading && this.held.empty) {
       this.eofDue = false;
@@ -199,11 +201,11 @@ export abstract class Stream implements StreamHandle {
     }
   }
 
-  /** hot: the owner has taken these bytes: the peer may send as many again. */
-  private giveBack(payload: number): void {
+  /** hot: the owner has taken these bytes, which came when the stream had the number `id`: the peer may send as many again. */
+  private giveBack(payload: number, id: number): void {
     if (payload === 0) return;
     this.host.giveBack(payload);
-    if (this.remoteDone || this.id === 0) return;
+    if (this.remoteDone || this.id === 0 || this.id !== id) return;
     this.ungiven += payload;
     if (this.ungiven < STREAM_WINDOW_BYTES / 2) return;
     this.receivable += this.ungiven;
@@ -262,6 +264,16 @@ export abstract class Stream implements StreamHandle {
     return true;
   }
 
+  /** Whether a head has to wait, for a peer that does not read. */
+  protected get headWaits(): boolean {
+    return false;
+  }
+
+  /** Bytes that wait for the owner to read on. */
+  protected get heldBytes(): number {
+    return this.held.length;
+  }
+
   /** The windows may have opened. Answers whether nothing waits any more. */
   pump(): boolean {
     for (;;) {
@@ -285,6 +297,10 @@ export abstract class Stream implements StreamHandle {
       if (!this.inHead && outgoing.done && !this.localDone) this.sendEnd();
       if (this.at >= bytes.length) return true;
       if (this.localDone) return true;
+      if (this.inHead && this.headWaits) {
+        this.host.waitForWindow(this);
+        return false;
+      }
       this.at = this.inHead ? this.sendHead(bytes, this.at) : outgoing.next(bytes, this.at, bytes.length);
     }
   }

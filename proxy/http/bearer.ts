@@ -38,6 +38,7 @@ export class Bearer {
     const now = this.context.clock.epoch + this.context.clock.coarse;
     const line = find(bytes, head, checker.issuers);
     if (line === null) return this.take(null, judgement, NOBODY, null, Number.POSITIVE_INFINITY);
+    if (line === 'several') return this.take(null, judgement, NOBODY, line, Number.POSITIVE_INFINITY);
     if (this.line !== null && this.checker === checker && now < this.until && line.equals(this.line)) return true;
     const token = tokenOf(line.toString('latin1'));
     const known = checker.known(token, now);
@@ -62,14 +63,20 @@ export class Bearer {
   }
 }
 
-/** The bytes of the first field or cookie that tokens of an issuer come in. */
-function find(bytes: Buffer, head: RequestHead, issuers: readonly TokenIssuer[]): Buffer | null {
+/**
+ * The bytes of the field or cookie that tokens of an issuer come in. `several` where it comes more than once and says not the same each time: a
+ * server may take any of them for the one that was checked.
+ */
+function find(bytes: Buffer, head: RequestHead, issuers: readonly TokenIssuer[]): Buffer | 'several' | null {
   for (const { carrier } of issuers) {
     const isCookie = carrier.kind === 'cookie';
-    for (const [start, end] of fieldLines(bytes, head.fieldsStart, isCookie ? 'cookie' : carrier.name)) {
-      const found = isCookie ? cookie(bytes, start, end, carrier.name) : bytes.subarray(start, end);
-      if (found !== null) return found;
-    }
+    let found: Buffer | null = null;
+    for (const [start, end] of fieldLines(bytes, head.fieldsStart, isCookie ? 'cookie' : carrier.name))
+      for (const one of isCookie ? cookies(bytes, start, end, carrier.name) : [bytes.subarray(start, end)]) {
+        if (found !== null && !found.equals(one)) return 'several';
+        found = one;
+      }
+    if (found !== null) return found;
   }
   return null;
 }
@@ -79,11 +86,12 @@ function tokenOf(line: string): string {
   return /^bearer +/i.test(line) ? line.slice(7).trimStart() : line;
 }
 
-/** The value of a cookie (RFC 6265 §5.4) in a line of cookies. */
-function cookie(bytes: Buffer, start: number, end: number, name: string): Buffer | null {
+/** The values of a cookie (RFC 6265 §5.4) in a line of cookies. */
+function cookies(bytes: Buffer, start: number, end: number, name: string): Buffer[] {
+  const values: Buffer[] = [];
   for (const pair of bytes.toString('latin1', start, end).split(';')) {
     const equals = pair.indexOf('=');
-    if (equals >= 0 && pair.slice(0, equals).trim() === name) return Buffer.from(pair.slice(equals + 1).trim(), 'latin1');
+    if (equals >= 0 && pair.slice(0, equals).trim() === name) values.push(Buffer.from(pair.slice(equals + 1).trim(), 'latin1'));
   }
-  return null;
+  return values;
 }

@@ -172,19 +172,19 @@ export class HttpConnection implements WireOwner, Session, AdmittingPlace, Refus
   }
 
   /** hot: carries out the requests in the bytes, one after the other, for as long as each is over at once. */
-  private turn(first: Buffer, start: number, end: number): void {
+  private turn(bytes: Buffer, start: number, length: number): void {
     this.turning = true;
-    const bytes = first;
     let at = start;
-    const length = end;
     // The client is only read on when it has taken its answers, so it cannot have us queue them without end.
-    while (this.state === WAITING && at < length) {
+    while (this.state === WAITING && at < length && (at === start || this.arrival.stream === null)) {
       const next = this.begin(bytes, at, length);
       if (next < 0) break;
       at = next;
       if (this.client.pending > 0) break;
     }
     this.turning = false;
+    // What stands behind the one request of a stream is none: bytes for a WebSocket, to which a server has said no.
+    if (this.arrival.stream !== null && this.state === WAITING && at > start && at < length) this.linger();
     if (this.state === OVER || this.state === LINGERING) {
       this.held.drop();
       return;
@@ -282,7 +282,7 @@ export class HttpConnection implements WireOwner, Session, AdmittingPlace, Refus
   /** hot */
   exchangeDone(keep: boolean): void {
     this.tenure.draining = null;
-    if (!keep || this.client.ended) {
+    if (!keep || this.client.ended || (this.arrival.stream !== null && !this.held.empty)) {
       this.linger();
       return;
     }

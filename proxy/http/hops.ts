@@ -25,8 +25,8 @@ export class Hops {
   sourceText: string;
   words: ForwardedWords | null = null;
   /** Whether the connection's peer is one whose word counts. */
-  readonly isTrusted: boolean;
-  private readonly trusted: readonly Prefix[];
+  isTrusted = false;
+  private trusted: readonly Prefix[] = [];
   private readonly peer: Arrival;
   private said: Buffer | null = null;
 
@@ -34,8 +34,19 @@ export class Hops {
     this.peer = arrival;
     this.source = arrival.source;
     this.sourceText = arrival.sourceText;
-    this.trusted = arrival.application.trusted;
-    this.isTrusted = this.trusted.length > 0 && arrival.hasAddress && this.isProxy(addressOf(arrival.source));
+    this.trust(arrival.application.trusted);
+  }
+
+  /** hot: whose word counts, by the policy in force. True where that has changed, and the peer is nobody but itself until it has said more. */
+  trust(trusted: readonly Prefix[]): boolean {
+    if (trusted === this.trusted) return false;
+    const { peer } = this;
+    this.trusted = trusted;
+    this.isTrusted = trusted.length > 0 && peer.hasAddress && this.isProxy(addressOf(peer.source));
+    this.source = peer.source;
+    this.sourceText = peer.sourceText;
+    this.words = this.said = null;
+    return true;
   }
 
   /** hot: reads what is said of a request whose head was just scanned. True where that is not what was said of the one before. */

@@ -36,7 +36,8 @@ export class Sender {
   /** hot: learns who sends a request whose head was just scanned. False where that has to be waited for; `waiting` is told when it is over. */
   learn(bytes: Buffer, head: RequestHead, waiting: WaitingRequest): boolean {
     const { hops, judgement } = this;
-    if (hops.isTrusted && hops.learn(bytes, head)) {
+    const isNew = hops.trust(judgement.application.trusted);
+    if (hops.isTrusted ? hops.learn(bytes, head) : isNew) {
       this.source = hops.source;
       this.party = new Party(this.arrival.listener, hops.sourceText, this.arrival.tls);
       this.forwarding.follow(hops.words);

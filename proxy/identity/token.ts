@@ -7,6 +7,8 @@ import type { TokenIssuer } from '../../config/jwt.ts';
 
 /** Tokens of which a worker keeps what they came to, for each application. */
 export const TOKENS_KEPT_MAX = 4_096;
+/** A longer one is none: what is kept would otherwise be as large as heads are. Servers and browsers stop at about as much. */
+export const TOKEN_CHARACTERS_MAX = 8_192;
 /** A token that was refused is refused again without a check for this long: its issuer may still publish its key. */
 const REFUSAL_KEPT_MS = 5_000;
 /** How long a request waits for keys that are fetched because of it. */
@@ -14,7 +16,7 @@ export const KEYS_WAIT_MS = 2_000;
 const IDENTITIES_MAX = 64;
 const IDENTITY_CHARACTERS_MAX = 256;
 
-export type TokenFault = 'malformed' | 'issuer' | 'audience' | 'expired' | 'not-yet-valid' | 'signature' | 'no-key';
+export type TokenFault = 'several' | 'malformed' | 'issuer' | 'audience' | 'expired' | 'not-yet-valid' | 'signature' | 'no-key';
 
 /** What a token came to. `fault` null: it holds, until `until` (milliseconds since 1970). */
 export interface Checked {
@@ -43,6 +45,7 @@ export class TokenChecker {
 
   /** hot: what is known of a token; null where it has to be checked. */
   known(token: string, now: number): Checked | null {
+    if (token.length > TOKEN_CHARACTERS_MAX) return TOO_LONG;
     const checked = this.#kept.get(token);
     if (checked === undefined) return null;
     if (now < checked.until) return checked;
@@ -101,6 +104,8 @@ export class TokenChecker {
     this.#kept.set(token, checked);
   }
 }
+
+const TOO_LONG: Checked = { identities: [], fault: 'malformed', until: Number.POSITIVE_INFINITY };
 
 function refusal(fault: TokenFault, now: number): Checked {
   return { identities: [], fault, until: now + REFUSAL_KEPT_MS };

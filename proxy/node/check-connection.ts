@@ -7,6 +7,8 @@ import type { ClientMaterial } from '../tls/material.ts';
 
 export interface CheckConnection {
   readonly endpoint: Endpoint;
+  /** Host and port as a request names them, where it is told no other. */
+  readonly authority: string;
   /** The PROXY header that comes first; null for none. */
   readonly announced: Buffer | null;
   /** null: in the clear. */

@@ -18,10 +18,12 @@ const ASK_MS = 2_000;
 const DRAIN_POLL_MS = 20;
 
 export type Swapped = Extract<FromWorker, { type: 'swapped' }>;
+export type PreparedWorker = Extract<FromWorker, { type: 'prepared' }>;
 
 export interface CrewEvents {
   /** A worker has ended by itself. Shared memory is to be cleared of it before the call returns. */
   died(worker: number, why: string): void;
+  prepared(worker: number, result: PreparedWorker): void;
   swapped(worker: number, result: Swapped): void;
   /** The journal ring of a worker wants to be emptied. */
   pressing(worker: number): void;
@@ -38,6 +40,8 @@ interface Member {
   readonly id: number;
   thread: Worker | null;
   generation: number;
+  /** Which generation it is ready for. */
+  prepared: number;
   idle: boolean;
   startedAt: number;
   restartMs: number;
@@ -63,6 +67,7 @@ export class Crew {
       id,
       thread: null,
       generation: 0,
+      prepared: 0,
       idle: false,
       startedAt: 0,
       restartMs: RESTART_MS_FIRST,
@@ -70,13 +75,28 @@ export class Crew {
     }));
   }
 
-  /** Brings a policy to every worker, one plan each; starts those that do not run. Answers come as `swapped`. */
-  swap(plans: readonly Plan[]): void {
-    this.plans = plans;
+  /** Has every worker make ready for a policy, one plan each; starts those that do not run. Answers come as `prepared`. */
+  prepare(plans: readonly Plan[]): void {
     for (const member of this.members) {
       if (member.thread === null) this.start(member);
-      else this.tell(member, { type: 'swap', plan: plans[member.id]! });
+      this.tell(member, { type: 'prepare', plan: plans[member.id]! });
     }
+  }
+
+  /** Brings the policy that was prepared into force, also in workers that are not ready for it. Answers come as `swapped`. */
+  commit(plans: readonly Plan[]): void {
+    this.plans = plans;
+    for (const member of this.members) {
+      const plan = plans[member.id]!;
+      if (member.thread === null) this.start(member);
+      if (member.prepared === plan.generation) this.tell(member, { type: 'commit', generation: plan.generation });
+      else this.tell(member, { type: 'swap', plan });
+    }
+  }
+
+  /** The policy that was prepared does not come into force. */
+  abandon(generation: number): void {
+    for (const member of this.members) this.tell(member, { type: 'abandon', generation });
   }
 
   /**
@@ -186,26 +206,36 @@ export class Crew {
     });
     thread.on('exit', (status) => this.ended(member, status));
     for (const [location, keys] of this.events.keys()) this.tell(member, { type: 'keys', location, keys });
-    this.tell(member, { type: 'swap', plan: this.plans[member.id]! });
+  }
+
+  /** With the policy in force; before there is one, the first brings it. */
+  private startAgain(member: Member): void {
+    const plan = this.plans[member.id];
+    if (this.stopping || member.thread !== null || plan === undefined) return;
+    this.start(member);
+    this.tell(member, { type: 'swap', plan });
   }
 
   private ended(member: Member, status: number): void {
     member.thread = null;
     member.generation = 0;
+    member.prepared = 0;
     member.idle = true;
     this.events.died(member.id, member.failure || `exit ${status}`);
     if (this.stopping) return;
     member.idle = false;
     this.restarts++;
     if (performance.now() - member.startedAt > STEADY_MS) member.restartMs = RESTART_MS_FIRST;
-    setTimeout(() => {
-      if (!this.stopping && member.thread === null) this.start(member);
-    }, member.restartMs);
+    setTimeout(() => this.startAgain(member), member.restartMs);
     member.restartMs = Math.min(member.restartMs * 2, RESTART_MS_MOST);
   }
 
   private heard(member: Member, message: FromWorker): void {
     switch (message.type) {
+      case 'prepared':
+        member.prepared = message.generation;
+        this.events.prepared(member.id, message);
+        break;
       case 'swapped':
         member.generation = message.generation;
         this.events.swapped(member.id, message);

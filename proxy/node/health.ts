@@ -10,6 +10,7 @@ import type { ClientMaterial } from '../tls/material.ts';
 import { type CheckConnection, openCheck } from './check-connection.ts';
 import { askHttp2 } from './check-http2.ts';
 import type { Planner } from './planner.ts';
+import { materialOf } from './target.ts';
 
 /** Share of the interval by which a check may come earlier or later. */
 const JITTER = 0.1;
@@ -121,8 +122,8 @@ class Check {
 
   private async http(): Promise<Outcome> {
     const { settings } = this;
-    const { endpoint, http2 } = this.connection;
-    const host = settings.host ?? (endpoint.kind === 'unix' ? 'localhost' : endpoint.text);
+    const { endpoint, authority, http2 } = this.connection;
+    const host = settings.host ?? authority;
     const origin = endpoint.kind === 'unix' ? 'http://localhost' : `http://${endpoint.text}`;
     const signal = AbortSignal.timeout(settings.timeoutMs);
     const judge = (status: number) => ({
@@ -182,14 +183,16 @@ export class Health {
     for (const pool of document.pools) {
       for (const server of pool.servers) {
         const name = `${pool.name} ${server.endpoint.text}`;
-        const row = this.planner.rowOf(pool.name, server.endpoint.text)!;
+        const row = this.planner.rowOf(pool.name, server.endpoint.text);
+        if (row === undefined) continue;
         if (pool.health === null || server.maintenance) {
           this.servers.setUp(row, true);
           continue;
         }
         const announced = pool.proxyProtocol === undefined ? null : announceSelf(pool.proxyProtocol);
-        const tls = this.tlsOf(pool);
-        const key = JSON.stringify([pool.health, pool.protocol, announced?.toString('latin1'), tls?.id]);
+        const tls = materialOf(server, this.tlsOf(pool));
+        const authority = server.endpoint.kind === 'unix' ? 'localhost' : (server.named ?? server.endpoint).text;
+        const key = JSON.stringify([pool.health, pool.protocol, announced?.toString('latin1'), tls?.id, authority]);
         const existing = before.get(name);
         if (existing !== undefined && existing.key === key) {
           before.delete(name);
@@ -200,7 +203,7 @@ export class Health {
           name,
           new Check(
             key,
-            { endpoint: server.endpoint, announced, tls, http2: pool.protocol === 'h2' },
+            { endpoint: server.endpoint, authority, announced, tls, http2: pool.protocol === 'h2' },
             pool.health,
             this.servers.up(row) ? 'nothing' : 'down',
             this.random,

@@ -9,10 +9,11 @@ import { rehearse } from '../../policy/rehearse.ts';
 import { KeySource, keyLocations } from '../identity/key-source.ts';
 import type { Journal } from '../observe/journal-store.ts';
 import type { Logger } from '../observe/log.ts';
-import type { Counters, FlowPage, FlowRecord, FlowSearch, NodeView, ServerState, WorkerState } from '../observe/view.ts';
+import type { Counters, FlowPage, FlowRecord, FlowSearch, NodeView, ServerNameState, ServerState, WorkerState } from '../observe/view.ts';
 import { Book } from '../shared/book.ts';
 import { readNodeLimits } from '../shared/node-limits.ts';
 import { createRing } from '../shared/ring.ts';
+import type { NameTimes } from '../sources/names.ts';
 import { TlsFiles } from '../tls/tls-files.ts';
 import { removeSocket } from '../wire/listen.ts';
 import { Crew, type Swapped } from './crew.ts';
@@ -23,7 +24,8 @@ import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
 import { blockedVips, endpointOf, explainListenError, vipsOf } from './probe.ts';
 import { Renewal, type Why } from './renewal.ts';
-import { serverStates } from './server-states.ts';
+import type { Resolved } from './server-names.ts';
+import { nameStates, serverStates } from './server-states.ts';
 import { SharedState } from './shared-state.ts';
 import { type Lent, Sockets } from './sockets.ts';
 import { Swaps } from './swaps.ts';
@@ -49,6 +51,13 @@ export type Prepared =
   | { readonly ok: true; readonly document: Document; readonly image: Image }
   | { readonly ok: false; readonly problems: readonly string[] };
 
+export interface NodeSettings {
+  readonly node: string;
+  readonly workers: number;
+  /** How long answers of name servers hold; absent: as their TTL says, within the usual bounds. */
+  readonly names?: NameTimes;
+}
+
 /** How long an idle client may still come where a new process waits for the end of this one: what was sent by then has arrived. */
 const LAST_WORD_MS = 1_000;
 /** Records for the page when it asks for live flows. */
@@ -56,6 +65,7 @@ const VERSION: string = (JSON.parse(readFileSync(new URL('../../package.json', i
 
 interface InForce {
   readonly document: Document;
+  readonly resolved: Resolved;
   readonly image: Image;
   readonly generation: number;
   readonly appliedAt: number;
@@ -89,7 +99,7 @@ export class Node implements NodeView {
   private readonly keys: KeySource;
 
   /** `sockets`: listening sockets that were bound elsewhere; they are the node's from here on. */
-  constructor(settings: { node: string; workers: number }, journal: Journal, log: Logger, sockets = new Sockets(settings.workers)) {
+  constructor(settings: NodeSettings, journal: Journal, log: Logger, sockets = new Sockets(settings.workers)) {
     this.sockets = sockets;
     this.node = settings.node;
     this.log = log;
@@ -111,7 +121,8 @@ export class Node implements NodeView {
       },
       Math.random,
     );
-    this.renewal = new Renewal(log, (why) => this.renew(why));
+    const isBusy = (pool: string, server: string) => this.planner.isBusy(pool, server);
+    this.renewal = new Renewal(log, (why) => this.renew(why), isBusy, settings.names);
     this.keys = new KeySource({
       learnt: (location, keys) => this.crew.teach(location, keys),
       trouble: (location, message) => log.warn({ location, message }, 'keys of a token issuer cannot be had; those that are known stay'),
@@ -119,7 +130,8 @@ export class Node implements NodeView {
     this.pump = new JournalPump(rings, journal);
     this.crew = new Crew(this.shared.memory, rings, {
       died: (worker, why) => this.workerDied(worker, why),
-      swapped: (worker, result) => this.swaps.answered(worker, result),
+      prepared: (worker, result) => this.swaps.prepared(worker, result),
+      swapped: (worker, result) => this.swaps.swapped(worker, result),
       keysWanted: (location) => this.keys.wanted(location),
       keys: () => this.keys.sets(),
       pressing: (worker) => this.pump.pump(worker),
@@ -161,32 +173,25 @@ export class Node implements NodeView {
     const prepared = await this.prepare(written, lay);
     if (!prepared.ok) return this.refuse(prepared.problems);
     const { document, image } = prepared;
-    const before = this.inForce;
     const generation = ++this.generations;
+    const resolved = this.renewal.resolve(document);
     let common: Omit<Plan, 'ledger'>;
     try {
-      common = this.planOf(document, image, generation);
+      common = this.planOf(document, resolved, image, generation);
     } catch (error) {
       return this.refuse([(error as Error).message]);
     }
-    const answers = await this.swaps.to(common, image);
-    const failures = [...answers.values()].flatMap((answer) => answer.failures);
-    if (failures.length > 0) {
-      const problems = [...new Set(failures.map((failure) => explainListenError(endpointOf(document, failure.endpoint), failure.code)))];
-      if (before !== null) await this.swaps.to(this.planOf(before.document, before.image, ++this.generations), before.image);
-      this.book.settle();
-      return this.refuse(problems);
+    const swap = await this.swaps.to(common, image);
+    if (!swap.ok) {
+      if (this.inForce !== null) this.planner.settle(this.inForce.resolved.document);
+      return this.refuse([...new Set(swap.failures.map(({ endpoint, code }) => explainListenError(endpointOf(document, endpoint), code)))]);
     }
-    this.inForce = { document, image, generation, appliedAt: Date.now() };
-    this.book.settle();
-    this.renewal.watch(document, image);
-    this.planner.settle(document);
+    this.settle({ document, resolved, image, generation, appliedAt: Date.now() });
     this.tls.settle(document);
-    this.health.watch(document);
     this.keys.settle(keyLocations(document));
     this.applied++;
     this.refusal = null;
-    const sum = (of: (answer: Swapped) => number) => [...answers.values()].reduce((total, answer) => total + of(answer), 0);
+    const sum = (of: (answer: Swapped) => number) => [...swap.answers.values()].reduce((total, answer) => total + of(answer), 0);
     const milliseconds = Math.round(performance.now() - startedAt);
     const outcome = {
       ok: true,
@@ -203,9 +208,19 @@ export class Node implements NodeView {
     return outcome;
   }
 
-  private planOf(document: Document, image: Image, generation: number): Omit<Plan, 'ledger'> {
+  private planOf(document: Document, resolved: Resolved, image: Image, generation: number): Omit<Plan, 'ledger'> {
     const limits = this.limitPlanner.plan(document, (asked) => this.renewal.compile(asked));
-    return { ...this.planner.plan(document, image, generation), limits };
+    return { ...this.planner.plan(resolved.document, image, generation), limits };
+  }
+
+  /** Every worker has the policy. */
+  private settle(inForce: InForce): void {
+    const { document, resolved, image } = inForce;
+    this.inForce = inForce;
+    this.book.settle();
+    this.renewal.watch(document, resolved, image);
+    this.planner.settle(resolved.document);
+    this.health.watch(resolved.document);
   }
 
   /** Compiles what is in force again, since the time has come or something was learnt; flows that it no longer allows end. */
@@ -220,12 +235,10 @@ export class Node implements NodeView {
     const { document } = before;
     const image = this.renewal.compile(document);
     const generation = ++this.generations;
-    const answers = await this.swaps.to(this.planOf(document, image, generation), image);
-    this.inForce = { ...before, image, generation };
-    this.book.settle();
-    this.renewal.watch(document, image);
-    if (why === 'certificates') this.health.watch(document);
-    const revoked = [...answers.values()].reduce((total, answer) => total + answer.cut, 0);
+    const resolved = this.renewal.resolve(document);
+    const swap = await this.swaps.to(this.planOf(document, resolved, image, generation), image, true);
+    this.settle({ ...before, resolved, image, generation });
+    const revoked = swap.ok ? [...swap.answers.values()].reduce((total, answer) => total + answer.cut, 0) : 0;
     this.log.info({ generation, why, revoked }, 'policy renewed');
   }
 
@@ -248,6 +261,7 @@ export class Node implements NodeView {
     this.pump.pump(worker);
     this.book.buryWorker(worker);
     this.shared.clear(worker);
+    this.swaps.lost(worker);
     // The first worker binds the unix sockets, and has to find their paths free when it comes back.
     if (worker === 0 && !this.draining)
       for (const endpoint of this.vipsInForce())
@@ -315,7 +329,11 @@ export class Node implements NodeView {
   }
 
   servers(): ServerState[] {
-    return this.inForce === null ? [] : serverStates(this.inForce.document, this.planner, this.shared.servers, this.health, Date.now());
+    return this.inForce === null ? [] : serverStates(this.inForce.resolved, this.planner, this.shared.servers, this.health, Date.now());
+  }
+
+  serverNames(): ServerNameState[] {
+    return this.inForce === null ? [] : nameStates(this.inForce.resolved, this.planner);
   }
 
   certificates(): ReturnType<NodeView['certificates']> {

@@ -129,6 +129,13 @@ export interface WorkerStart {
 
 /** Main to worker. */
 export type ToWorker =
+  /** Bind what is new, and answer: nothing else changes. A later `prepare` takes the place of this one. */
+  | { readonly type: 'prepare'; readonly plan: Plan }
+  /** The plan that was prepared is in force. */
+  | { readonly type: 'commit'; readonly generation: number }
+  /** It does not come into force. */
+  | { readonly type: 'abandon'; readonly generation: number }
+  /** Both in one, for a worker that comes late. */
   | { readonly type: 'swap'; readonly plan: Plan }
   /** `handedOver`: a new process accepts from the same sockets. `patient`: idle clients may stay; a second message without it ends them. */
   | { readonly type: 'drain'; readonly handedOver: boolean; readonly patient: boolean }
@@ -139,15 +146,22 @@ export type ToWorker =
   | { readonly type: 'stop' }
   | { readonly type: 'flows'; readonly id: number; readonly limit: number; readonly receipt: string | null };
 
+/** A VIP that a worker could not bind, and the name of the error. */
+export interface ListenFailure {
+  readonly endpoint: string;
+  readonly code: string;
+}
+
 /** Worker to main. */
 export type FromWorker =
+  | { readonly type: 'prepared'; readonly generation: number; readonly failures: readonly ListenFailure[] }
   | {
       readonly type: 'swapped';
       readonly generation: number;
       readonly cut: number;
       readonly kept: number;
       readonly draining: number;
-      readonly failures: readonly { readonly endpoint: string; readonly code: string }[];
+      readonly failures: readonly ListenFailure[];
     }
   | { readonly type: 'flows'; readonly id: number; readonly flows: readonly import('../observe/view.ts').FlowRecord[] }
   | { readonly type: 'idle' }

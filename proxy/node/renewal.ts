@@ -9,7 +9,9 @@ import { unresolvedOf } from '../../policy/knowledge.ts';
 import { imageAt } from '../../policy/moment.ts';
 import { nextChange } from '../../policy/schedule.ts';
 import type { Logger } from '../observe/log.ts';
+import type { NameTimes } from '../sources/names.ts';
 import { Sources } from '../sources/sources.ts';
+import { type Resolved, ServerNames } from './server-names.ts';
 
 /** Schedules are looked at this often at least: clocks may be set, and a timer doesn't notice. */
 const SCHEDULE_MS_MAX = 30_000;
@@ -23,19 +25,34 @@ export class Renewal {
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
 
-  constructor(log: Logger, due: (why: Why) => void) {
+  private readonly names: ServerNames;
+  private readonly times: NameTimes | undefined;
+
+  /** `isBusy`: whether a server carries flows. */
+  constructor(
+    log: Logger,
+    due: (why: Why) => void,
+    isBusy: (pool: string, server: string) => boolean,
+    times: NameTimes | undefined = undefined,
+  ) {
     this.log = log;
     this.due = due;
+    this.names = new ServerNames(log, isBusy);
+    this.times = times;
   }
 
   /** Learns what a document asks of databases and names. Answers why it cannot be applied; empty where it can. */
   learn(document: Document): Promise<string[]> {
     // Databases and name servers are those of the first document: `process` is read once.
-    this.sources ??= new Sources(document.process, {
-      changed: () => this.due('sources'),
-      trouble: (what, message) => this.log.warn({ what, message }, 'cannot be looked up; the last good answer stays'),
-      recovered: (what) => this.log.info({ what }, 'is looked up again'),
-    });
+    this.sources ??= new Sources(
+      document.process,
+      {
+        changed: () => this.due('sources'),
+        trouble: (what, message) => this.log.warn({ what, message }, 'cannot be looked up; the last good answer stays'),
+        recovered: (what) => this.log.info({ what }, 'is looked up again'),
+      },
+      this.times,
+    );
     return this.sources.want(document);
   }
 
@@ -44,9 +61,15 @@ export class Renewal {
     return compile(document, { now: Date.now(), knowledge: this.sources?.knowledge() });
   }
 
+  /** A document with every server that is known now. */
+  resolve(document: Document): Resolved {
+    return this.names.resolve(document, this.sources?.knowledge().names ?? new Map());
+  }
+
   /** A policy has come into force: from here on its sources are watched, and its next change is waited for. */
-  watch(document: Document, image: Image): void {
+  watch(document: Document, resolved: Resolved, image: Image): void {
     this.sources?.settle(document);
+    this.names.settle(resolved);
     for (const { segment, what, closes } of this.sources === null ? [] : unresolvedOf(document, this.sources.knowledge()))
       this.log.warn({ segment, what, closes }, 'a part of a segment is not known');
     this.arm(document, image);

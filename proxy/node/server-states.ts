@@ -1,27 +1,65 @@
 /** What is shown of the servers of a document: weights from the file, health and flows from shared memory. */
-import type { Document } from '../../config/document.ts';
-import type { ServerState } from '../observe/view.ts';
+import type { ServerNameState, ServerState } from '../observe/view.ts';
+import { DIAL_RESULTS, type DialResult } from '../observe/view.ts';
 import type { ServerTable } from '../shared/servers.ts';
 import type { Health } from './health.ts';
 import type { Planner } from './planner.ts';
+import type { Resolved, ResolvedName } from './server-names.ts';
 
-/** In the order of the document, whose servers the planner must have planned. */
-export function serverStates(document: Document, planner: Planner, table: ServerTable, health: Health, now: number): ServerState[] {
-  return document.pools.flatMap((pool) =>
-    pool.servers.map((server): ServerState => {
-      const row = planner.rowOf(pool.name, server.endpoint.text)!;
+const NO_DIALS = Object.fromEntries(DIAL_RESULTS.map((result) => [result, 0])) as Record<DialResult, number>;
+
+/** In the order of the document, whose servers the planner must have planned; what names have that is no server stands after the servers of its pool. */
+export function serverStates(
+  { document, names }: Resolved,
+  planner: Planner,
+  table: ServerTable,
+  health: Health,
+  now: number,
+): ServerState[] {
+  return document.pools.flatMap((pool) => [
+    ...pool.servers.flatMap((server): ServerState[] => {
+      const { text } = server.endpoint;
+      const row = planner.rowOf(pool.name, text);
+      if (row === undefined) return [];
+      const flowsActive = table.flows.total(row);
+      // Nothing keeps it any more: it goes with the next change.
+      if (server.leaving && flowsActive === 0) return [];
       const ejectedUntil = table.ejectedUntil(row);
-      return {
-        pool: pool.name,
-        server: server.endpoint.text,
-        weight: server.weight,
-        draining: server.drain,
-        up: table.up(row),
-        checkDetail: health.detail(pool.name, server.endpoint.text),
-        ejectedUntil: ejectedUntil > now ? ejectedUntil : 0,
-        flowsActive: table.flows.total(row),
-        dials: table.dialsOf(row),
-      };
+      return [
+        {
+          pool: pool.name,
+          server: text,
+          ...(server.named === undefined ? {} : { name: server.named.text }),
+          weight: server.weight,
+          draining: server.drain,
+          up: table.up(row),
+          checkDetail: server.leaving ? 'its name has this address no longer' : health.detail(pool.name, text),
+          ejectedUntil: ejectedUntil > now ? ejectedUntil : 0,
+          flowsActive,
+          dials: table.dialsOf(row),
+        },
+      ];
     }),
-  );
+    ...names.filter((name) => name.pool === pool.name).flatMap(absent),
+  ]);
+}
+
+/** What a name has that is no server. */
+function absent({ pool, server, isKnown, inUse, refused }: ResolvedName): ServerState[] {
+  const { text } = server.endpoint;
+  const state = (address: string, checkDetail: string): ServerState => ({
+    ...{ pool, server: address, name: text, weight: server.weight, draining: server.drain, up: false, checkDetail },
+    ...{ ejectedUntil: 0, flowsActive: 0, dials: NO_DIALS },
+  });
+  if (!isKnown) return [state(text, 'its name has had no answer yet')];
+  if (inUse === 0 && refused.length === 0) return [state(text, 'its name has no address of its own')];
+  return refused.map((one) => state(one.text, `never dialled: ${one.why}`));
+}
+
+/** Servers by name, each as one. */
+export function nameStates({ names }: Resolved, planner: Planner): ServerNameState[] {
+  return names.map(({ pool, server, isKnown, inUse, leaving, refused }) => {
+    const { text } = server.endpoint;
+    return { pool, server: text, isKnown, inUse, leaving, refused: refused.length, goneDials: planner.goneDials(pool, text) };
+  });
 }

@@ -1,17 +1,25 @@
-/** Brings a plan to every worker, and waits until all have taken it. One at a time. */
+/**
+ * Brings a plan to every worker in two steps: all make ready for it, and all swap; or none does, where one could not bind a VIP. One at a time.
+ */
 import type { Image } from '../../policy/image.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Book } from '../shared/book.ts';
-import type { Crew, Swapped } from './crew.ts';
-import type { Plan } from './plan.ts';
+import type { Crew, PreparedWorker, Swapped } from './crew.ts';
+import type { ListenFailure, Plan } from './plan.ts';
 import type { Sockets } from './sockets.ts';
 
-/** A swap that not every worker has answered by then is reported; it stays in force where it is. */
-const SWAP_MS_MAX = 30_000;
+/** A step that not every worker has answered by then is reported; the swap goes on, and reaches them when they come to it. */
+const STEP_MS_MAX = 30_000;
 
-interface PendingSwap {
+export type SwapResult =
+  /** What each worker answered; without those that took too long. */
+  | { readonly ok: true; readonly answers: ReadonlyMap<number, Swapped> }
+  /** Nothing has changed. */
+  | { readonly ok: false; readonly failures: readonly ListenFailure[] };
+
+interface Step<T> {
   readonly generation: number;
-  readonly answers: Map<number, Swapped>;
+  readonly answers: Map<number, T>;
   readonly done: () => void;
 }
 
@@ -20,7 +28,8 @@ export class Swaps {
   private readonly book: Book;
   private readonly sockets: Sockets;
   private readonly log: Logger;
-  private pending: PendingSwap | null = null;
+  private preparing: Step<readonly ListenFailure[]> | null = null;
+  private swapping: Step<Swapped> | null = null;
 
   constructor(crew: Crew, book: Book, sockets: Sockets, log: Logger) {
     this.crew = crew;
@@ -29,35 +38,65 @@ export class Swaps {
     this.log = log;
   }
 
-  /** What each worker answered; without those that took too long. */
-  async to(common: Omit<Plan, 'ledger'>, image: Image): Promise<Map<number, Swapped>> {
+  /** Where a VIP cannot be bound by a worker, the plan does not come into force; `regardless`: it does, without that VIP there. */
+  async to(common: Omit<Plan, 'ledger'>, image: Image, regardless = false): Promise<SwapResult> {
+    const { generation } = common;
     const slices = this.book.open(image, this.crew.members.length);
-    const answers = new Map<number, Swapped>();
     const inheritance = this.sockets.inheritance();
+    const plans = slices.map((ledger) => ({ ...common, ledger, ...(inheritance === null ? {} : { inheritance }) }));
+    const prepared = await this.step<readonly ListenFailure[]>(generation, (step) => {
+      this.preparing = step;
+      this.crew.prepare(plans);
+    });
+    this.preparing = null;
+    const failures = [...prepared.values()].flat();
+    if (failures.length > 0 && !regardless) {
+      this.crew.abandon(generation);
+      this.book.discard(image);
+      return { ok: false, failures };
+    }
+    const answers = await this.step<Swapped>(generation, (step) => {
+      this.swapping = step;
+      this.crew.commit(plans);
+    });
+    this.swapping = null;
+    return { ok: true, answers };
+  }
+
+  prepared(worker: number, { generation, failures }: PreparedWorker): void {
+    this.answer(this.preparing, worker, generation, failures);
+  }
+
+  swapped(worker: number, result: Swapped): void {
+    for (const failure of result.failures) this.log.error({ worker, ...failure }, 'a worker cannot listen on a VIP');
+    this.answer(this.swapping, worker, result.generation, result);
+  }
+
+  /** A worker has died. Nothing stands in its way, and the one that takes its place swaps when it starts. */
+  lost(worker: number): void {
+    const { preparing } = this;
+    if (preparing !== null) this.answer(preparing, worker, preparing.generation, []);
+  }
+
+  private answer<T>(step: Step<T> | null, worker: number, generation: number, answer: T): void {
+    if (step === null || step.generation !== generation) return;
+    step.answers.set(worker, answer);
+    if (step.answers.size === this.crew.members.length) step.done();
+  }
+
+  private async step<T>(generation: number, begin: (step: Step<T>) => void): Promise<Map<number, T>> {
+    const answers = new Map<number, T>();
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {
-        this.log.error({ generation: common.generation, answered: answers.size }, 'not every worker has taken the policy in time');
+        this.log.error({ generation, answered: answers.size }, 'not every worker has answered to a new policy in time');
         resolve();
-      }, SWAP_MS_MAX);
+      }, STEP_MS_MAX);
       const done = () => {
         clearTimeout(timer);
         resolve();
       };
-      this.pending = { generation: common.generation, answers, done };
-      this.crew.swap(slices.map((ledger) => ({ ...common, ledger, ...(inheritance === null ? {} : { inheritance }) })));
+      begin({ generation, answers, done });
     });
-    this.pending = null;
     return answers;
-  }
-
-  answered(worker: number, result: Swapped): void {
-    const { pending } = this;
-    if (pending === null || pending.generation !== result.generation) {
-      // A worker that was started again, on its own.
-      for (const failure of result.failures) this.log.error({ worker, ...failure }, 'a worker cannot listen on a VIP');
-      return;
-    }
-    pending.answers.set(worker, result);
-    if (pending.answers.size === this.crew.members.length) pending.done();
   }
 }

@@ -1,25 +1,12 @@
 /** Which families a node exports and the series of each: names and labels of the public contract, then bounded extras. */
 import type { Application, Document } from '../../config/document.ts';
+import type { MetricFamily, Sample } from './metric-family.ts';
+import { serverFamilies } from './server-families.ts';
 import { possibleVerdicts, ruleCountersByName } from './verdicts.ts';
-import { type ApplicationCounters, type Counters, DIAL_RESULTS, DURATION_BOUNDS_SECONDS, type Histogram, type NodeView } from './view.ts';
+import { type ApplicationCounters, type Counters, DURATION_BOUNDS_SECONDS, type Histogram, type NodeView } from './view.ts';
 
 const CODES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const;
 const BOUND_LABELS = [...DURATION_BOUNDS_SECONDS.map(String), '+Inf'];
-
-/** One series. The key order of `labels` is the order in the text. */
-export interface Sample {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-  /** Where the series is not called like its family: `…_bucket`, `…_sum`, `…_count`. */
-  readonly metricName?: string;
-}
-
-export interface MetricFamily {
-  readonly name: string;
-  readonly help: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly values: readonly Sample[];
-}
 
 /** What the admin endpoint counts of itself. */
 export interface AdminCounts {
@@ -137,34 +124,6 @@ function tlsFamilies(view: NodeView, counters: Counters): MetricFamily[] {
       'bulkhead_certificate_reload_failures_total',
       'Changed files of TLS that were no good; what was read before stayed.',
       single(failures),
-    ),
-  ];
-}
-
-function serverFamilies(view: NodeView): MetricFamily[] {
-  const now = Date.now();
-  const servers = view.servers();
-  const label = (s: { pool: string; server: string }) => ({ pool: s.pool, server: s.server });
-  return [
-    gauge(
-      'bulkhead_server_up',
-      'What the active checks say: 1 up, 0 down.',
-      servers.map((s) => ({ labels: label(s), value: s.up ? 1 : 0 })),
-    ),
-    gauge(
-      'bulkhead_server_ejected',
-      'Taken out after failures in a row: 1 while out.',
-      servers.map((s) => ({ labels: label(s), value: s.ejectedUntil > now ? 1 : 0 })),
-    ),
-    gauge(
-      'bulkhead_server_flows_active',
-      'Flows that a server carries now.',
-      servers.map((s) => ({ labels: label(s), value: s.flowsActive })),
-    ),
-    counter(
-      'bulkhead_server_dials_total',
-      'Dials to a server, by result.',
-      servers.flatMap((s) => DIAL_RESULTS.map((result) => ({ labels: { ...label(s), result }, value: s.dials[result] }))),
     ),
   ];
 }

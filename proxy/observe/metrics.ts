@@ -5,7 +5,8 @@
  * Label values come from the document (applications, rules, pools, servers) and from fixed lists, never from traffic.
  */
 import { Registry } from 'prom-client';
-import { type AdminCounts, type MetricFamily, metricFamilies } from './metric-families.ts';
+import { type AdminCounts, metricFamilies } from './metric-families.ts';
+import type { MetricFamily } from './metric-family.ts';
 import type { NodeView } from './view.ts';
 
 /** What `Registry` needs of a metric to print it; the library registers such objects itself when it aggregates. */

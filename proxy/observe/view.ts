@@ -15,7 +15,10 @@ export interface NodeView {
   /** Ready: every VIP bound and every worker on the policy in force. The reason when not. */
   readiness(): { ready: boolean; reason: string };
   counters(): Counters;
+  /** Every address that flows may go to; a name without one has a state as well. */
   servers(): ServerState[];
+  /** Servers by name, each as one. */
+  serverNames(): ServerNameState[];
   /** Certificates of applications, and how often new ones were no good. */
   certificates(): { readonly inUse: readonly CertificateState[]; readonly failures: number };
   workers(): WorkerState[];
@@ -87,6 +90,8 @@ export type DialResult = (typeof DIAL_RESULTS)[number];
 export interface ServerState {
   readonly pool: string;
   readonly server: string;
+  /** The server as written, where the file has a name and `server` is an address of it. */
+  readonly name?: string;
   readonly weight: number;
   readonly draining: boolean;
   /** What the active checks say; a server without a check is up. */
@@ -97,6 +102,20 @@ export interface ServerState {
   readonly ejectedUntil: number;
   readonly flowsActive: number;
   readonly dials: Readonly<Record<DialResult, number>>;
+}
+
+export interface ServerNameState {
+  readonly pool: string;
+  /** As written. */
+  readonly server: string;
+  /** Whether it has ever had an answer. */
+  readonly isKnown: boolean;
+  /** Numbers of its addresses. */
+  readonly inUse: number;
+  readonly leaving: number;
+  readonly refused: number;
+  /** Dials to addresses that it had once. */
+  readonly goneDials: Readonly<Record<DialResult, number>>;
 }
 
 export interface CertificateState {

@@ -18,17 +18,30 @@ export function newTarget(path: string, target: string, normalised: string, patt
   const rest = restOf(raw, normalised, patterns);
   // `/api/*` stands for `/api` too, and then its rest is nothing: `/v2`, not `/v2/`.
   if (rest === null) return (base.length > 1 && base.endsWith('/') ? base.slice(0, -1) : base) + query;
-  return (base.endsWith('/') && rest.startsWith('/') ? base + rest.slice(1) : base + rest) + query;
+  if (!base.endsWith('/')) return base + rest + query;
+  const inner = rest.replace(DOT_SEGMENT, '');
+  return base + (inner.startsWith('/') ? inner.slice(1) : inner) + query;
 }
+
+/**
+ * A dot segment at the front, in each spelling that some server takes for one. `/img*` stands for `/img../x` as well: behind a path that ends with a
+ * slash the rest of that would lead out of the folder, to a path that nobody has judged.
+ */
+const DOT_SEGMENT = /^(?:\.|%(?:25)*2e){1,2}(?=$|[/\\;]|%(?:25)*(?:00|2f|3b|5c))/i;
 
 /** null where the path is the stem of a pattern without the slash before its "*". */
 function restOf(raw: string, normalised: string, patterns: readonly string[]): string | null {
   for (const pattern of patterns) {
     const { exact, prefix } = foldPathPattern(pattern);
-    if (prefix !== null && normalised.startsWith(prefix)) return spelled(raw, prefix) ?? encodeURI(normalised.slice(prefix.length));
+    if (prefix !== null && normalised.startsWith(prefix)) return spelled(raw, prefix) ?? encoded(normalised.slice(prefix.length));
     if (normalised === exact) return null;
   }
   return null;
+}
+
+/** Everything that was escaped is again, so that nothing of a path becomes its query, or the end of it. */
+function encoded(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/');
 }
 
 /** What follows a folded prefix in a path as the client wrote it; null where the two can't be laid side by side. */

@@ -1,24 +1,15 @@
 /**
  * The routes of an application as a worker asks them: the first that matches an allowed flow says where it goes. Pure: facts in, route out.
  */
-import type { HeaderMatch } from '../../config/match.ts';
 import type { Route } from '../../config/route.ts';
-import { type Condition, conditionOf, matchesRequest } from '../../policy/condition.ts';
-import { foldHostPattern, type HostPattern, matchesHost, type RequestFacts } from '../../policy/request.ts';
+import type { RequestFacts } from '../../policy/request.ts';
+import { type HelloFacts, matchesRoute, type RouteCondition, routeCondition } from '../../policy/routes.ts';
 import { HeadEdit } from './edit.ts';
 
-/** What a TLS client said in its hello, as far as routes ask. */
-export interface HelloFacts {
-  readonly sni: string | null;
-  readonly alpn: readonly string[];
-}
+export type { HelloFacts };
 
 /** A route taken apart once a generation. Pools are indices of the plan. */
-export interface CompiledRoute {
-  readonly route: Route;
-  readonly condition: Condition | null;
-  readonly query: readonly QueryPattern[] | null;
-  readonly sni: readonly HostPattern[] | null;
+export interface CompiledRoute extends RouteCondition {
   /** Running sums of the shares: a number below the last falls to the first pool whose sum is above it. */
   readonly sums: readonly number[];
   readonly pools: readonly number[];
@@ -26,11 +17,6 @@ export interface CompiledRoute {
   /** What becomes of the request's head on its way, and of the response's; null: nothing. */
   readonly requestEdit: HeadEdit | null;
   readonly responseEdit: HeadEdit | null;
-}
-
-interface QueryPattern {
-  readonly name: string;
-  readonly values: readonly { readonly text: string; readonly open: boolean }[];
 }
 
 export class RouteTable {
@@ -48,12 +34,7 @@ export class RouteTable {
 
   /** The first route that matches; null for none. `target` is the request target as sent on, of which the query is looked at. */
   find(request: RequestFacts | null, target: string, hello: HelloFacts | null): CompiledRoute | null {
-    for (const compiled of this.routes) {
-      if (!matchesHello(compiled, hello)) continue;
-      if (compiled.condition !== null && (request === null || !matchesRequest(compiled.condition, request))) continue;
-      if (compiled.query !== null && !matchesQuery(compiled.query, target)) continue;
-      return compiled;
-    }
+    for (const compiled of this.routes) if (matchesRoute(compiled, request, target, hello)) return compiled;
     return null;
   }
 }
@@ -67,42 +48,14 @@ export function poolFor(compiled: CompiledRoute, random: () => number): number {
 }
 
 function compile(route: Route, poolIndex: (name: string) => number): CompiledRoute {
-  const { http, tls, mirror, rewrite, requestFields, responseFields } = route;
+  const { mirror, rewrite, requestFields, responseFields } = route;
   let sum = 0;
   return {
-    route,
-    condition: http === null ? null : conditionOf(http.methods, http.hosts, http.paths, http.headers, true),
-    query: http?.query?.map(queryPattern) ?? null,
-    sni: tls?.sni?.map(foldHostPattern) ?? null,
+    ...routeCondition(route),
     sums: route.pools.map(({ weight }) => (sum += weight)),
     pools: route.pools.map(({ pool }) => poolIndex(pool)),
     mirror: mirror === null ? -1 : poolIndex(mirror.pool),
     requestEdit: requestFields === null && rewrite === null ? null : new HeadEdit(requestFields, rewrite?.host ?? null),
     responseEdit: responseFields === null ? null : new HeadEdit(responseFields, null),
   };
-}
-
-function matchesHello({ route, sni }: CompiledRoute, hello: HelloFacts | null): boolean {
-  if (route.tls === null) return true;
-  if (hello === null) return false;
-  if (sni !== null && (hello.sni === null || !sni.some((pattern) => matchesHost(pattern, hello.sni!)))) return false;
-  const { alpn } = route.tls;
-  return alpn === null || alpn.some((name) => hello.alpn.includes(name));
-}
-
-function queryPattern({ name, values }: HeaderMatch): QueryPattern {
-  return {
-    name,
-    values: values.map((text) => (text.endsWith('*') ? { text: text.slice(0, -1), open: true } : { text, open: false })),
-  };
-}
-
-/** A parameter that comes several times matches where one of its values does. */
-function matchesQuery(patterns: readonly QueryPattern[], target: string): boolean {
-  const mark = target.indexOf('?');
-  if (mark < 0) return false;
-  const fields = new URLSearchParams(target.slice(mark + 1));
-  return patterns.every(({ name, values }) =>
-    fields.getAll(name).some((value) => values.some(({ text, open }) => (open ? value.startsWith(text) : value === text))),
-  );
 }

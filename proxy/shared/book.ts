@@ -30,8 +30,9 @@ export class Book {
     return slices;
   }
 
-  /** The policy did not come into force after all. */
+  /** The policy did not come into force after all. No worker has counted under it, but one that died meanwhile was buried there. */
   discard(image: Image): void {
+    for (const epoch of this.epochs.slice(1)) if (epoch.image === image) this.carry(epoch);
     this.epochs = this.epochs.filter((epoch) => epoch.image !== image || epoch === this.epochs[0]);
   }
 

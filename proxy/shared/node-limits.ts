@@ -27,6 +27,12 @@ export const NODE_LIMITS = [
   'history-applications',
   /** Looked-up names with more than 64 addresses. */
   'addresses-per-name',
+  /** Clients that were reset because 4,096 came to a VIP between its binding and the policy that has it. */
+  'swap-waiting',
+  /** Addresses of servers by name that are outside networks.outbound, and are not dialled. */
+  'server-outside-lane',
+  /** Addresses of servers by name for which all 8,192 places of servers were taken. */
+  'server-places',
   /** Paths that could be read in more ways than are judged: more than 32 Ki characters of readings. */
   'path-readings',
   /** Sessions of PostgreSQL that cannot be cancelled, because 16,384 younger ones can. */

@@ -14,27 +14,18 @@ export interface SourceEvents {
   recovered(what: string): void;
 }
 
-export interface SourceTimes {
-  readonly geoPollMs: number | null;
-  readonly names: NameTimes;
-}
-
 export class Sources {
   readonly #geo: GeoFiles;
   readonly #names: Names;
   readonly #events: SourceEvents;
   #gathering: NodeJS.Timeout | null = null;
 
-  constructor(
-    { geo, resolvers }: Pick<ProcessSettings, 'geo' | 'resolvers'>,
-    events: SourceEvents,
-    times: SourceTimes = { geoPollMs: GEO_POLL_MS_DEFAULT, names: NAME_TIMES_DEFAULT },
-  ) {
+  constructor({ geo, resolvers }: Pick<ProcessSettings, 'geo' | 'resolvers'>, events: SourceEvents, times: NameTimes = NAME_TIMES_DEFAULT) {
     this.#events = events;
     const changed = () => this.#gather();
-    this.#geo = new GeoFiles(geo, { changed, trouble: (file, message) => events.trouble(file, message) }, times.geoPollMs);
+    this.#geo = new GeoFiles(geo, { changed, trouble: (file, message) => events.trouble(file, message) }, GEO_POLL_MS_DEFAULT);
     const told = (name: string, message: string | null) => (message === null ? events.recovered(name) : events.trouble(name, message));
-    this.#names = new Names(resolvers, { changed, trouble: told }, times.names);
+    this.#names = new Names(resolvers, { changed, trouble: told }, times);
   }
 
   /**

@@ -2,7 +2,7 @@
 import { constants, createHash } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import type { NativeSecureContext } from '../wire/native.ts';
-import type { ClientHello } from './client-hello.ts';
+import type { ClientHello } from './hello.ts';
 import type { CertificateMaterial, ServerMaterial } from './material.ts';
 import { TicketKeys } from './tickets.ts';
 
@@ -32,50 +32,72 @@ export interface CertificateInUse {
   readonly material: CertificateMaterial;
 }
 
+/** Certificates for the same names. */
+interface Candidates {
+  readonly first: CertificateInUse;
+  /** What costs least before the others. */
+  readonly byCost: readonly CertificateInUse[];
+}
+
 export class ServerContexts {
   readonly material: ServerMaterial;
   /** As the handshake takes it; null where nothing is agreed on. */
   readonly alpn: Uint8Array | null;
-  private readonly fallback: readonly CertificateInUse[];
-  private readonly exact = new Map<string, CertificateInUse[]>();
-  private readonly wildcards = new Map<string, CertificateInUse[]>();
+  private readonly keys: TicketKeys | null;
+  private readonly fallback: Candidates;
+  private readonly exact: ReadonlyMap<string, Candidates>;
+  private readonly wildcards: ReadonlyMap<string, Candidates>;
 
   /** Throws where OpenSSL refuses what it is given; the main thread has tried before. */
   constructor(material: ServerMaterial, now: () => number) {
     this.material = material;
     this.alpn = material.alpn.length === 0 ? null : alpnBytes(material.alpn);
-    const keys = material.tickets === null ? null : new TicketKeys(material.tickets, now);
+    const keys = (this.keys = material.tickets === null ? null : new TicketKeys(material.tickets, now));
     const all = material.certificates.map(
       (certificate): CertificateInUse => ({
         native: serverContext(material, certificate, keys),
         material: certificate,
       }),
     );
+    const exact = new Map<string, CertificateInUse[]>();
+    const wildcards = new Map<string, CertificateInUse[]>();
     for (const one of all) {
       for (const name of one.material.names) {
-        const [map, key] = name.startsWith('*.') ? [this.wildcards, name.slice(2)] : [this.exact, name];
+        const [map, key] = name.startsWith('*.') ? [wildcards, name.slice(2)] : [exact, name];
         const there = map.get(key);
         if (there === undefined) map.set(key, [one]);
         else there.push(one);
       }
     }
+    this.exact = candidatesOf(exact);
+    this.wildcards = candidatesOf(wildcards);
     const first = new Set(all[0]!.material.names);
-    this.fallback = all.filter((one, index) => index === 0 || one.material.names.some((name) => first.has(name)));
+    this.fallback = candidates(all.filter((one, index) => index === 0 || one.material.names.some((name) => first.has(name))));
   }
 
-  /** The certificate for a hello: of the name that it asks for, or else the default; ECDSA before RSA where the client can take either. */
+  /** hot: the certificate for a hello: of the name that it asks for, or else the default; ECDSA before RSA where the client can take either. */
   choose(hello: ClientHello): CertificateInUse {
-    const candidates = this.named(hello.sni) ?? this.fallback;
-    const byCost = [...candidates].sort((a, b) => cost(a) - cost(b));
-    return byCost.find((one) => takes(hello, one.material)) ?? candidates[0]!;
+    // A ticket of TLS 1.3 is for one connection (RFC 8446 §C.4), so that who uses one is given another.
+    if (this.keys !== null) this.keys.renews = hello.versions.includes(TLS_1_3);
+    const { first, byCost } = this.named(hello.sni) ?? this.fallback;
+    for (const one of byCost) if (takes(hello, one.material)) return one;
+    return first;
   }
 
   /** A wildcard stands for one label (RFC 6125 §6.4.3). */
-  private named(sni: string | null): readonly CertificateInUse[] | undefined {
+  private named(sni: string | null): Candidates | undefined {
     if (sni === null) return undefined;
     const dot = sni.indexOf('.');
     return this.exact.get(sni) ?? (dot < 0 ? undefined : this.wildcards.get(sni.slice(dot + 1)));
   }
+}
+
+function candidates(all: readonly CertificateInUse[]): Candidates {
+  return { first: all[0]!, byCost: all.toSorted((a, b) => cost(a) - cost(b)) };
+}
+
+function candidatesOf(map: ReadonlyMap<string, readonly CertificateInUse[]>): Map<string, Candidates> {
+  return new Map([...map].map(([name, all]) => [name, candidates(all)]));
 }
 
 /** A signature with ECDSA or EdDSA takes a tenth of the time of one with RSA. */

@@ -1,6 +1,6 @@
 /** The JA4 fingerprint of a ClientHello over TCP (FoxIO, JA4: TLS Client Fingerprinting): what a client can do, in a form that the order of it does not change. */
 import { hash } from 'node:crypto';
-import type { ClientHello } from './client-hello.ts';
+import type { Abilities } from './hello.ts';
 
 const VERSIONS = new Map([
   [0x0304, '13'],
@@ -14,7 +14,7 @@ const SNI = 0;
 const ALPN = 16;
 const NOTHING = '000000000000';
 
-export function ja4Of(hello: ClientHello): string {
+export function ja4Of(hello: Abilities): string {
   const { ciphers, extensions, versions, legacyVersion } = hello;
   const version = VERSIONS.get(versions.length > 0 ? Math.max(...versions) : legacyVersion) ?? '00';
   const name = extensions.includes(SNI) ? 'd' : 'i';
@@ -22,18 +22,18 @@ export function ja4Of(hello: ClientHello): string {
 }
 
 /** The text beneath the second hash, for those who look into a fingerprint. */
-function extensionHash({ extensions, signatures }: ClientHello): string {
+function extensionHash({ extensions, signatures }: Abilities): string {
   if (extensions.length === 0) return NOTHING;
   const kinds = listed(extensions.filter((kind) => kind !== SNI && kind !== ALPN).toSorted(ascending));
   return short(signatures.length === 0 ? kinds : `${kinds}_${listed(signatures)}`);
 }
 
-function cipherHash({ ciphers }: ClientHello): string {
+function cipherHash({ ciphers }: Abilities): string {
   return ciphers.length === 0 ? NOTHING : short(listed(ciphers.toSorted(ascending)));
 }
 
 /** First and last character of the first protocol; where either is neither letter nor digit, those of its hexadecimal form. */
-function protocol({ firstAlpn }: ClientHello): string {
+function protocol({ firstAlpn }: Abilities): string {
   if (firstAlpn === null) return '00';
   const text = firstAlpn.toString('latin1');
   const ends = text[0]! + text.at(-1)!;
@@ -46,17 +46,8 @@ function listed(numbers: readonly number[]): string {
   return numbers.map((number) => number.toString(16).padStart(4, '0')).join(',');
 }
 
-/** A node has few kinds of clients, so that the same texts come again and again. */
-const HASHES_MAX = 512;
-const hashes = new Map<string, string>();
-
 function short(text: string): string {
-  const known = hashes.get(text);
-  if (known !== undefined) return known;
-  const value = hash('sha256', text, 'hex').slice(0, 12);
-  if (hashes.size >= HASHES_MAX) hashes.clear();
-  hashes.set(text, value);
-  return value;
+  return hash('sha256', text, 'hex').slice(0, 12);
 }
 
 function two(count: number): string {

@@ -13,6 +13,10 @@ export const TLS_FILE_BYTES_MAX = 16 * 1024 * 1024;
 /** Told this long before the end, in time for somebody to come. */
 export const EXPIRES_SOON_MS = 14 * 24 * 3_600_000;
 
+/** Chains that lead anywhere are shorter; the rest of a longer one is not looked at. */
+const CHAIN_MAX = 16;
+const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
 /** A certificate as metrics show it. */
 export interface CertificateFact {
   /** Its first name, or else its subject. */
@@ -66,18 +70,6 @@ export function readServer(application: Application, tls: TlsTermination, nowMs:
   // A session of one application, or under other authorities, is none here.
   const realm = JSON.stringify([application.name, clients]);
   const material = { ...said, realm, id: identify([said, realm, tls.tickets]) };
-  try {
-    new ServerContexts({ ...material, tickets: null }, Date.now);
-  } catch (error) {
-    const what = (error as Error).message;
-    findings.error(
-      'tls-unusable',
-      path,
-      tls.place,
-      `What is said of TLS cannot be had together (${what}). Leave out ciphers: and curves: first.`,
-    );
-    return { material: null, problems: findings.problems, certificates: findings.certificates };
-  }
   try {
     new ServerContexts({ ...material, tickets: null }, Date.now);
   } catch (error) {
@@ -158,7 +150,24 @@ function readCertificate(files: CertificateFiles, path: string, nowMs: number, f
       `${files.certificate} and ${files.key} cannot be used for TLS: the key must be RSA of 2,048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519.`,
     );
   noteEnd(leaf, files.certificate, path, place, nowMs, findings);
+  noteOrder(certificate, files.certificate, path, place, findings);
   return { certificate, key, ocsp, names: hostNamesOf(leaf), ...able };
+}
+
+/** RFC 8446 §4.4.2: each certificate should be followed by the one that issued it; many clients look no further than that. */
+function noteOrder(certificate: string, file: string, path: string, place: Place, findings: Findings): void {
+  const chain = (certificate.match(PEM) ?? []).slice(0, CHAIN_MAX).map((pem) => attempt(() => new X509Certificate(pem)));
+  for (const [i, one] of chain.entries()) {
+    const next = chain[i + 1];
+    if (one === null || next === null || next === undefined || one.checkIssued(next)) continue;
+    findings.warning(
+      'certificate-order',
+      `${path}/certificate`,
+      place,
+      `${file} has ${nameOf(next)} behind ${nameOf(one)}, which it has not issued, and some clients refuse that. Put each certificate before the one that issued it.`,
+    );
+    return;
+  }
 }
 
 function noteEnd(leaf: X509Certificate, file: string, path: string, place: Place, nowMs: number, findings: Findings): void {
@@ -189,7 +198,7 @@ function readClients(clients: ClientCertificates, path: string, findings: Findin
 function readAuthorities(file: string, path: string, place: Place, findings: Findings): string | null {
   const text = readText(file, path, place, findings);
   if (text === null) return null;
-  const found = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  const found = text.match(PEM) ?? [];
   if (found.length > 0 && found.every((pem) => attempt(() => new X509Certificate(pem)) !== null)) return text;
   return findings.error(
     'authorities-unusable',

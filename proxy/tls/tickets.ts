@@ -53,6 +53,11 @@ export class TicketKeys {
   /** Random bytes are cheaper by the page than by the piece. */
   private readonly vectors = Buffer.alloc(VECTORS * VECTOR_BYTES);
   private vectorsAt = VECTORS * VECTOR_BYTES;
+  private readonly vector = Buffer.alloc(VECTOR_BYTES);
+  /** What is answered for a new ticket, good until the next: OpenSSL has copied it by then. */
+  private encrypting: readonly unknown[];
+  /** Who is resumed is given a new ticket; off, only where the key of the old one is on its way out. */
+  renews = false;
 
   /** `now` in milliseconds since 1970. */
   constructor(chain: TicketChain, now: () => number) {
@@ -60,27 +65,35 @@ export class TicketKeys {
     this.chain = advance(chain, now());
     this.current = keysOf(material(this.chain.link));
     this.before = this.chain.before === null ? null : keysOf(this.chain.before);
+    this.encrypting = this.encryptingWith(this.current);
+  }
+
+  private encryptingWith({ hmac, aes, name }: Keys): readonly unknown[] {
+    return [1, hmac, aes, name, this.vector];
   }
 
   /** As OpenSSL wants it: what to do (0: this ticket opens nothing; 1; 2: and give a new one), then the keys. */
   answer(name: Uint8Array, encrypts: boolean): readonly unknown[] {
     this.step();
     const { current, before } = this;
-    if (encrypts) return [1, current.hmac, current.aes, current.name, this.fresh()];
-    if (current.name.equals(name)) return [1, current.hmac, current.aes];
+    if (encrypts) {
+      this.fill();
+      return this.encrypting;
+    }
+    if (current.name.equals(name)) return [this.renews ? 2 : 1, current.hmac, current.aes];
     if (before?.name.equals(name)) return [2, before.hmac, before.aes];
     return [0, current.hmac, current.aes];
   }
 
-  /** 16 random bytes that were not used before, good until the next turn of the loop. */
-  private fresh(): Buffer {
+  /** Random bytes that were not used before. */
+  private fill(): void {
     if (this.vectorsAt === this.vectors.length) {
       randomFillSync(this.vectors);
       this.vectorsAt = 0;
     }
     const start = this.vectorsAt;
     this.vectorsAt += VECTOR_BYTES;
-    return this.vectors.subarray(start, this.vectorsAt);
+    this.vectors.copy(this.vector, 0, start, this.vectorsAt);
   }
 
   private step(): void {
@@ -89,6 +102,7 @@ export class TicketKeys {
     this.chain = next;
     this.current = keysOf(material(next.link));
     this.before = next.before === null ? null : keysOf(next.before);
+    this.encrypting = this.encryptingWith(this.current);
   }
 }
 

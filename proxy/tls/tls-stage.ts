@@ -6,7 +6,9 @@ import { X509Certificate } from 'node:crypto';
 import { NO_ENCRYPTION, readOpening, YES_ENCRYPTION } from '../databases/postgres.ts';
 import type { FlowRecord } from '../observe/view.ts';
 import * as ledger from '../shared/ledger.ts';
+import { giveChunk } from '../wire/chunks.ts';
 import { Held } from '../wire/held.ts';
+import type { StreamHandle } from '../wire/native.ts';
 import { TlsHandle, type TlsOwner } from '../wire/tls-handle.ts';
 import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
@@ -15,10 +17,10 @@ import type { Arrival, TlsFacts } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
 import type { ListenerPlace, Session } from '../worker/session.ts';
-import { type ClientHello, type HelloFault, HelloReader } from './client-hello.ts';
+import { type HelloFault, HelloReader } from './client-hello.ts';
 import type { ServerContexts } from './contexts.ts';
+import type { ClientHello } from './hello.ts';
 import { identitiesOf } from './identities.ts';
-import { ja4Of } from './ja4.ts';
 
 /** What HTTP in the clear gets on a port that speaks TLS, as from other servers. */
 const SPEAKS_TLS = Buffer.from(
@@ -117,14 +119,17 @@ export class TlsStage implements WireOwner, TlsOwner, Timed, Session {
     // What is in force now: the policy may have changed since the connection came.
     const contexts = listener.application < 0 ? null : context.policy.tlsOf(listener.application);
     wire.settle();
-    wire.pause();
-    this.facts = { sni: hello.sni, alpn: hello.alpn, ja4: ja4Of(hello), terminated: false, version: null, cipher: null, agreed: null };
+    const { sni, alpn, ja4 } = hello;
+    this.facts = { sni, alpn, ja4, terminated: false, version: null, cipher: null, agreed: null };
+    const flows = !wire.paused;
     const chunk = this.held.take()!;
-    const early = Buffer.from(chunk.bytes.subarray(0, chunk.length));
-    chunk.length = 0;
+    const unread = chunk.view(0, chunk.length);
     if (contexts === null) {
+      wire.pause();
+      const early = Buffer.from(unread);
+      giveChunk(chunk);
       this.count('passed');
-      this.pass({ ...this.arrival, early, tls: this.facts });
+      this.pass(this.arrival.handle, early, this.facts, this.arrival.identities);
       return;
     }
     this.state = HANDSHAKE;
@@ -133,9 +138,10 @@ export class TlsStage implements WireOwner, TlsOwner, Timed, Session {
     const handle = (this.handle = new TlsHandle(this.arrival.handle, chosen.native, true, this));
     const { clients } = contexts.material;
     if (clients !== null) handle.inner.setVerifyMode(true, clients.required);
-    if (contexts.alpn !== null) handle.inner.setALPNProtocols(contexts.alpn);
+    if (contexts.alpn !== null && hello.firstAlpn !== null) handle.inner.setALPNProtocols(contexts.alpn);
     if (chosen.material.ocsp !== null) handle.inner.setOCSPResponse(chosen.material.ocsp);
-    handle.begin(early);
+    handle.begin(unread, flows);
+    giveChunk(chunk);
   }
 
   private fault(fault: HelloFault): void {
@@ -164,14 +170,9 @@ export class TlsStage implements WireOwner, TlsOwner, Timed, Session {
     }
     this.count(version === '1.3' ? (resumed ? 'resumed-1.3' : 'full-1.3') : resumed ? 'resumed-1.2' : 'full-1.2');
     const agreed = inner.getALPNNegotiatedProtocol();
-    const tls = {
-      ...this.facts!,
-      terminated: true,
-      version,
-      cipher: inner.getCipher()?.standardName ?? null,
-      agreed: agreed === false ? null : agreed,
-    };
-    this.pass({ ...this.arrival, handle, early: null, tls, identities });
+    const { sni, alpn, ja4 } = this.facts!;
+    const cipher = inner.getCipher()?.standardName ?? null;
+    this.pass(handle, null, { sni, alpn, ja4, terminated: true, version, cipher, agreed: agreed === false ? null : agreed }, identities);
   }
 
   /** Who the client is by its certificate; null where that is not good. A session that is resumed carries the certificate along. */
@@ -196,11 +197,11 @@ export class TlsStage implements WireOwner, TlsOwner, Timed, Session {
     this.finish('client', reason, false);
   }
 
-  private pass(arrival: Arrival): void {
+  private pass(handle: StreamHandle, early: Buffer | null, tls: TlsFacts, identities: readonly string[]): void {
     this.leave();
-    const { context, listener } = this;
+    const { context, listener, arrival } = this;
     const application = listener.application < 0 ? arrival.application : context.policy.application(listener.application);
-    this.next(context, { ...arrival, application });
+    this.next(context, { ...arrival, application, handle, early, tls, identities });
   }
 
   // --- the rest of a session's life ----------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ import { Alarm } from './alarm.ts';
 import { Archive } from './archive.ts';
 import type { Audit } from './audit.ts';
 import { effectOf } from './effect.ts';
-import type { GuardBounds, Sample } from './guard.ts';
-import { GuardWatch } from './guard-watch.ts';
+import type { GuardBounds } from './guard.ts';
+import { type Before, GuardWatch } from './guard-watch.ts';
 import { observe } from './observed.ts';
 import type {
   ApplyOrder,
@@ -202,7 +202,7 @@ export class Control implements Orders {
 
   setServer(order: ServerOrder): Promise<(Done & { override: ServerOverride | null }) | Refused> {
     return this.#inTurn(async () => {
-      const change = addServer(this.#overlay, this.#standing!.document, { ...order, author: order.actor.name, now: Date.now() });
+      const change = addServer(this.#overlay, this.#standing!.document, this.#node.servers(), order, order.actor.name, Date.now());
       const outcome = await this.#changeOverlay(change, 'server', order.actor);
       return outcome.ok && change.ok ? { ...outcome, override: change.item } : (outcome as Refused);
     });
@@ -374,7 +374,7 @@ export class Control implements Orders {
   }
 
   /** For as long as the guard stands and no other document is in force. */
-  #guard(bounds: GuardBounds, change: Sample, before: number, version: number): void {
+  #guard(bounds: GuardBounds, change: Before, before: number, version: number): void {
     const mine = this.#standing!.sources;
     this.#watch.begin(bounds, change, {
       isOver: () => this.#standing!.sources !== mine,

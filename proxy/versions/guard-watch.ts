@@ -1,37 +1,53 @@
 /** Keeps the minutes before a change at hand, and looks at what the change does while its guard stands. */
 import type { NodeView } from '../observe/view.ts';
-import { type GuardBounds, judge, type Sample, Samples, sampleOf } from './guard.ts';
+import { culprit, type GuardBounds, judge, type Sample, Samples, type Shares, sampleOf, sharesOf } from './guard.ts';
 
 const SAMPLE_MS = 2_000;
 const LOOK_MS = 1_000;
 
+type Watched = Pick<NodeView, 'counters' | 'servers' | 'serverNames'>;
+
+/** What a node has come to before a change: sums, and whose they are. */
+export interface Before {
+  readonly sample: Sample;
+  readonly shares: Shares;
+}
+
 export class GuardWatch {
-  readonly #view: Pick<NodeView, 'counters' | 'servers'>;
+  readonly #view: Watched;
   readonly #samples = new Samples();
   readonly #sampling: NodeJS.Timeout;
   #looking: NodeJS.Timeout | null = null;
 
-  constructor(view: Pick<NodeView, 'counters' | 'servers'>) {
+  constructor(view: Watched) {
     this.#view = view;
-    this.#sampling = setInterval(() => this.#samples.add(this.look()), SAMPLE_MS);
+    this.#sampling = setInterval(() => this.#samples.add(this.#look()), SAMPLE_MS);
     this.#sampling.unref();
   }
 
-  look(): Sample {
-    return sampleOf(this.#view.counters(), this.#view.servers(), Date.now());
+  look(): Before {
+    return { sample: this.#look(), shares: this.#shares() };
+  }
+
+  #look(): Sample {
+    return sampleOf(this.#view.counters(), this.#view.servers(), this.#view.serverNames(), Date.now());
+  }
+
+  #shares(): Shares {
+    return sharesOf(this.#view.counters(), this.#view.servers());
   }
 
   /** Calls `harm` once where a share rises beyond its bound; ends after the bound's time, or when `isOver`. One guard stands at a time. */
-  begin(bounds: GuardBounds, change: Sample, on: { isOver: () => boolean; harm: (what: string) => void }): void {
+  begin(bounds: GuardBounds, { sample: change, shares }: Before, on: { isOver: () => boolean; harm: (what: string) => void }): void {
     this.stop();
     const start = this.#samples.before(change.at);
     this.#looking = setInterval(() => {
       if (on.isOver()) return this.stop();
-      const now = this.look();
+      const now = this.#look();
       const harm = judge(start, change, now, bounds);
       if (harm === null && now.at - change.at <= bounds.forMs) return;
       this.stop();
-      if (harm !== null) on.harm(harm);
+      if (harm !== null) on.harm(`${harm.what}${culprit(harm.part, shares, this.#shares())}`);
     }, LOOK_MS);
     this.#looking.unref();
   }

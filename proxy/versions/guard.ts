@@ -2,7 +2,7 @@
  * Watches what a change does: the shares of denials, failed dials and 5xx after it, against those of the minutes before. Pure: samples of sums
  * that only grow go in, a verdict comes out; nothing here reads a clock.
  */
-import type { Counters, ServerState } from '../observe/view.ts';
+import type { Counters, ServerNameState, ServerState } from '../observe/view.ts';
 
 /** What the shares before a change are taken over. */
 const BEFORE_MS = 5 * 60_000;
@@ -30,9 +30,13 @@ export interface Sample {
   readonly failedDials: number;
 }
 
-export function sampleOf(counters: Counters, servers: readonly ServerState[], at: number): Sample {
+/** Whose the parts of a sample are, so that what rises can be named: rules, servers, applications. */
+export type Shares = Readonly<Record<'denials' | 'failedDials' | 'errors', ReadonlyMap<string, number>>>;
+
+/** `names`: dials to addresses that servers by name have left behind count on, or the sums would step back with every change of DNS. */
+export function sampleOf(counters: Counters, servers: readonly ServerState[], names: readonly ServerNameState[], at: number): Sample {
   const sum = <T>(list: readonly T[], read: (item: T) => number) => list.reduce((total, item) => total + read(item), 0);
-  const dials = servers.flatMap((server) => Object.entries(server.dials));
+  const dials = [...servers.map((server) => server.dials), ...names.map((name) => name.goneDials)].flatMap((of) => Object.entries(of));
   return {
     at,
     flows: sum(counters.applications, (application) => application.flowsOpened),
@@ -42,6 +46,30 @@ export function sampleOf(counters: Counters, servers: readonly ServerState[], at
     dials: sum(dials, ([, count]) => count),
     failedDials: sum(dials, ([result, count]) => (result === 'connected' ? 0 : count)),
   };
+}
+
+export function sharesOf(counters: Counters, servers: readonly ServerState[]): Shares {
+  const failed = ({ dials }: ServerState) =>
+    Object.entries(dials).reduce((sum, [result, count]) => sum + (result === 'connected' ? 0 : count), 0);
+  return {
+    denials: new Map(counters.rules.map(({ application, rule, deny }) => [`rule ${application}/${rule}`, deny])),
+    failedDials: new Map(servers.map((server) => [`server ${server.pool}/${server.server}`, failed(server)])),
+    errors: new Map(counters.applications.map(({ application, responses }) => [`application ${application}`, responses[4]])),
+  };
+}
+
+/** Whose part has grown most: ", most of them of server web/10.0.0.5:80". */
+export function culprit(part: keyof Shares, change: Shares, now: Shares): string {
+  let most = 0;
+  let whose = '';
+  for (const [name, count] of now[part]) {
+    const grown = count - (change[part].get(name) ?? 0);
+    if (grown > most) {
+      most = grown;
+      whose = name;
+    }
+  }
+  return whose === '' ? '' : `, most of them of ${whose}`;
 }
 
 /** The newest samples, for the minutes before a change that has not come yet. */
@@ -65,8 +93,14 @@ const WATCHED = [
   { name: '5xx answers', of: 'requests', part: 'errors', whole: 'requests' },
 ] as const;
 
-/** Says which share has risen beyond the bound, in one sentence; null where none has. `start` null: nothing is known of the time before. */
-export function judge(start: Sample | null, change: Sample, now: Sample, { rise }: GuardBounds): string | null {
+export interface Harm {
+  readonly part: keyof Shares;
+  /** In one sentence. */
+  readonly what: string;
+}
+
+/** Says which share has risen beyond the bound; null where none has. `start` null: nothing is known of the time before. */
+export function judge(start: Sample | null, change: Sample, now: Sample, { rise }: GuardBounds): Harm | null {
   for (const { name, of, part, whole } of WATCHED) {
     const events = now[whole] - change[whole];
     if (events < GUARD_EVENTS_LEAST) continue;
@@ -74,7 +108,8 @@ export function judge(start: Sample | null, change: Sample, now: Sample, { rise 
     const before = start === null ? 0 : ratio(change[part] - start[part], change[whole] - start[whole]);
     if (share > before + rise) {
       const seconds = Math.round((now.at - change.at) / 1000);
-      return `${name} rose from ${percent(before)} to ${percent(share)} of ${of} within ${seconds} s, by more than ${percent(rise)}`;
+      const what = `${name} rose from ${percent(before)} to ${percent(share)} of ${of} within ${seconds} s, by more than ${percent(rise)}`;
+      return { part, what };
     }
   }
   return null;

@@ -2,6 +2,7 @@
 import { formatPrefix, parsePrefix } from '../../config/address.ts';
 import type { Document } from '../../config/document.ts';
 import { nearest } from '../../config/spelling.ts';
+import type { ServerState as ShownServer } from '../observe/view.ts';
 import type { Refused } from './orders.ts';
 import type { Overlay, Quarantine, ServerOverride, ServerState } from './record.ts';
 
@@ -58,16 +59,23 @@ export function removeQuarantine(overlay: Overlay, name: string): Change<Quarant
   return { ok: true, overlay: { ...overlay, quarantines }, note: `${item.name} (${item.target.text}) is released`, item };
 }
 
+/** `shown`: what the node has now; a server by name can be set apart by its name, or one address of it by that. */
 export function addServer(
   overlay: Overlay,
   document: Document,
-  wish: { pool: string; server: string; state: ServerState; author: string; now: number },
+  shown: readonly Pick<ShownServer, 'pool' | 'server'>[],
+  { pool, server, state }: { readonly pool: string; readonly server: string; readonly state: ServerState },
+  author: string,
+  now: number,
 ): Change<ServerOverride | null> {
-  const { pool, server, state, author, now } = wish;
-  const found = document.pools.find(({ name }) => name === pool);
-  if (found === undefined || !found.servers.some(({ endpoint }) => endpoint.text === server)) {
-    const texts = document.pools.flatMap(({ name, servers }) => servers.map(({ endpoint }) => `${name}/${endpoint.text}`));
-    const near = nearest(`${pool}/${server}`, texts);
+  const texts = new Set([
+    ...document.pools.flatMap(({ name, servers, names = [] }) => [...servers, ...names].map(({ endpoint }) => `${name}/${endpoint.text}`)),
+    ...shown.map((one) => `${one.pool}/${one.server}`),
+    // An address that its name has no longer can be put back.
+    ...overlay.servers.map((one) => `${one.pool}/${one.server}`),
+  ]);
+  if (!texts.has(`${pool}/${server}`)) {
+    const near = nearest(`${pool}/${server}`, [...texts]);
     const remedy = near === undefined ? `pools and servers are listed by bulkhead status` : `did you mean ${near}?`;
     return refuse('no-such-server', `The document in force has no server ${pool}/${server}: ${remedy}`);
   }

@@ -1,16 +1,16 @@
 /** What holds beside the document, laid over it: quarantines become the first guardrails, and servers take what an operator said of them. */
 import { parsePrefix } from '../../config/address.ts';
-import { type Document, PLAIN_RULE, type Pool, type Rule, type SourceTerm } from '../../config/document.ts';
-import type { Overlay, Quarantine } from './record.ts';
+import { type Document, type NamedServer, PLAIN_RULE, type Pool, type Rule, type Server, type SourceTerm } from '../../config/document.ts';
+import type { Overlay, Quarantine, ServerOverride } from './record.ts';
 
 /** The document as it is enforced. The same object where nothing holds beside it. */
 export function layOver(document: Document, { quarantines, servers }: Overlay): Document {
   if (quarantines.length === 0 && servers.length === 0) return document;
-  const states = new Map(servers.map(({ pool, server, state }) => [`${pool} ${server}`, state]));
+  const states = Map.groupBy(servers, ({ pool }) => pool);
   return {
     ...document,
     guardrails: [...quarantines.map(quarantineRule), ...document.guardrails],
-    pools: servers.length === 0 ? document.pools : document.pools.map((pool) => withStates(pool, states)),
+    pools: servers.length === 0 ? document.pools : document.pools.map((pool) => withStates(pool, states.get(pool.name) ?? [])),
   };
 }
 
@@ -35,11 +35,15 @@ function termOf(target: Quarantine['target']): SourceTerm {
   return { kind: 'prefix', prefix: parsePrefix(target.text)! };
 }
 
-function withStates(pool: Pool, states: ReadonlyMap<string, 'drain' | 'maintenance'>): Pool {
-  const servers = pool.servers.map((server) => {
-    const state = states.get(`${pool.name} ${server.endpoint.text}`);
+/** A name that is set apart is so with all its addresses; one of them alone is so wherever the pool has it. */
+function withStates(pool: Pool, overrides: readonly ServerOverride[]): Pool {
+  if (overrides.length === 0) return pool;
+  const states = new Map(overrides.map(({ server, state }) => [server, state]));
+  const set = <T extends Server | NamedServer>(server: T): T => {
+    const state = states.get(server.endpoint.text);
     if (state === undefined) return server;
     return { ...server, drain: true, ...(state === 'maintenance' ? { maintenance: true as const } : {}) };
-  });
-  return { ...pool, servers };
+  };
+  const { servers, names } = pool;
+  return { ...pool, servers: servers.map(set), ...(names === undefined ? {} : { names: names.map(set), apart: states }) };
 }

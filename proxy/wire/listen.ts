@@ -20,6 +20,8 @@ export interface Listener {
   readonly port: number;
   /** The socket, to be passed on; it stays this listener's. */
   readonly socket: SocketHandle;
+  /** From here on, `accepting` has the connections that come. */
+  handTo(accepting: Accepting): void;
   /** Stops accepting. `leavePath` where a unix socket goes on elsewhere: in another process, or in the hands of a service manager. */
   close(leavePath?: boolean): void;
 }
@@ -47,9 +49,10 @@ function start(handle: SocketHandle, bound: number, endpoint: Endpoint, acceptin
     handle.close();
     return { ok: false, code: getSystemErrorName(error) };
   }
+  let current = accepting;
   handle.onconnection = (status, client) => {
-    if (status !== 0 || client === undefined) accepting.acceptFailed(status);
-    else accepting.accept(client);
+    if (status !== 0 || client === undefined) current.acceptFailed(status);
+    else current.accept(client);
   };
   const name = { address: '', family: '', port: 0 };
   handle.getsockname?.(name);
@@ -59,6 +62,9 @@ function start(handle: SocketHandle, bound: number, endpoint: Endpoint, acceptin
     listener: {
       port: name.port ?? 0,
       socket: handle,
+      handTo(other) {
+        current = other;
+      },
       close(leavePath = false) {
         if (!open) return;
         open = false;

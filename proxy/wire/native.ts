@@ -30,6 +30,8 @@ export interface StreamHandle {
   readonly writeQueueSize: number;
   readonly fd: number;
   wire: HandleReader | undefined;
+  /** Ours: what is laid over this one, and has to live as long: Node aborts where a handle that is read has lost who listens. */
+  over?: TlsListener;
 }
 
 export interface ServerHandle {
@@ -113,6 +115,14 @@ interface StreamBinding {
   streamBaseState: Int32Array;
 }
 
+/** Ours, hung on TLS: takes what it tells. */
+export interface TlsListener {
+  /** hot: `count` bytes were decrypted, or a negative errno. */
+  take(count: number): void;
+  done(): void;
+  failed(code: string): void;
+}
+
 /** TLS of OpenSSL laid over a stream handle, itself one. What is written is encrypted at once, and must wait for the write before. */
 export interface TlsWrapHandle extends StreamHandle {
   /** A client: says its hello. */
@@ -133,10 +143,11 @@ export interface TlsWrapHandle extends StreamHandle {
   getALPNNegotiatedProtocol(): string | false;
   getPeerCertificate(abbreviated: boolean): { readonly raw?: Uint8Array } | undefined;
   verifyError(): (Error & { readonly code?: string }) | null | undefined;
-  onhandshakestart: (() => void) | undefined;
-  onhandshakedone: (() => void) | undefined;
-  onerror: ((error: Error & { readonly code?: string }) => void) | undefined;
+  onhandshakestart: ((this: TlsWrapHandle) => void) | undefined;
+  onhandshakedone: ((this: TlsWrapHandle) => void) | undefined;
+  onerror: ((this: TlsWrapHandle, error: Error & { readonly code?: string }) => void) | undefined;
   onnewsession: ((id: Uint8Array, session: Uint8Array) => void) | undefined;
+  listener: TlsListener | undefined;
 }
 
 /** The part of `tls.SecureContext` that is native. */

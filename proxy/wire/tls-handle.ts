@@ -12,6 +12,7 @@ import {
   type ShutdownRequest,
   type StreamHandle,
   stream,
+  type TlsListener,
   type TlsWrapHandle,
   tlsWrap,
   type WriteRequest,
@@ -39,7 +40,7 @@ const HANDSHAKE = 0;
 const ESTABLISHED = 1;
 const CLOSED = 2;
 
-export class TlsHandle implements StreamHandle {
+export class TlsHandle implements StreamHandle, TlsListener {
   readonly inner: TlsWrapHandle;
   onread: StreamHandle['onread'];
   wire: HandleReader | undefined;
@@ -47,6 +48,8 @@ export class TlsHandle implements StreamHandle {
   private readonly owner: TlsOwner;
   private state = HANDSHAKE;
   private reading = false;
+  /** The connection beneath is read. It may be for a while when nobody reads here: to stop and to start again costs system calls. */
+  private flowing = false;
   /** What came while nobody read. */
   private held: Buffer[] | null = null;
   private heldEnd = 0;
@@ -70,24 +73,21 @@ export class TlsHandle implements StreamHandle {
     this.owner = owner;
     this.onread = undefined;
     this.wire = undefined;
+    parent.over = this;
     const inner = (this.inner = tlsWrap.wrap(parent, context, isServer, false));
-    inner.onread = () => this.take(streamBaseState[kReadBytesOrError]!);
-    let handshakes = 0;
-    inner.onhandshakestart = () => {
-      // A second one is a renegotiation, which OpenSSL was told to refuse.
-      if (++handshakes > 1) this.failed('ERR_TLS_RENEGOTIATION');
-    };
-    inner.onhandshakedone = () => this.done();
-    inner.onerror = (error) => this.failed(error.code ?? error.message);
+    inner.listener = this;
+    inner.onread = onread;
+    inner.onhandshakedone = ondone;
+    inner.onerror = onerror;
     inner.useUserBuffer(shared);
     // The flights of a handshake and the first response follow each other without an answer in between, which Nagle would wait for.
     parent.setNoDelay?.(true);
   }
 
-  /** Begins the handshake; `early` is what was read of the peer already. */
-  begin(early: Uint8Array | null): void {
-    const error = this.inner.readStart();
-    if (error !== 0) {
+  /** Begins the handshake; `early` is what was read of the peer already, and good until this returns. `flowing`: the parent is being read. */
+  begin(early: Uint8Array | null, flowing = false): void {
+    this.flowing = flowing;
+    if (this.flow() !== 0) {
       queueMicrotask(() => this.failed('CLOSED'));
       return;
     }
@@ -95,19 +95,34 @@ export class TlsHandle implements StreamHandle {
     else this.inner.receive(early);
   }
 
+  /** Has the connection beneath read. */
+  private flow(): number {
+    if (this.flowing) return 0;
+    const error = this.inner.readStart();
+    this.flowing = error === 0;
+    return error;
+  }
+
+  private halt(): number {
+    if (!this.flowing) return 0;
+    this.flowing = false;
+    return this.inner.readStop();
+  }
+
   get established(): boolean {
     return this.state === ESTABLISHED;
   }
 
-  private done(): void {
+  /** The handshake is over. Whoever takes over says when to read: most at once. */
+  done(): void {
     if (this.state !== HANDSHAKE) return;
     this.state = ESTABLISHED;
-    // Whoever takes over says when to read.
-    this.inner.readStop();
+    // A handshake that starts from here on is a renegotiation. OpenSSL was told to refuse it, and who asks for one has nothing good in mind.
+    this.inner.onhandshakestart = onrenegotiation;
     this.owner.secured(this);
   }
 
-  private failed(code: string): void {
+  failed(code: string): void {
     if (this.state === HANDSHAKE) {
       this.state = CLOSED;
       this.owner.unsecured(this, code);
@@ -126,30 +141,30 @@ export class TlsHandle implements StreamHandle {
       }
       return 0;
     }
-    return this.inner.readStart();
+    return this.flow();
   }
 
   readStop(): number {
     this.reading = false;
-    return this.state === CLOSED ? 0 : this.inner.readStop();
+    return this.state === CLOSED ? 0 : this.halt();
   }
 
   /** hot: one read of what is inside; the shared buffer holds it. */
-  private take(count: number): Uint8Array | undefined {
+  take(count: number): void {
     if (this.state === HANDSHAKE) {
       if (count < 0) this.failed('CLOSED');
-      return undefined;
+      return;
     }
-    if (this.state === CLOSED) return undefined;
+    if (this.state === CLOSED) return;
     if (!this.reading || this.held !== null) {
       if (count > 0) (this.held ??= []).push(Buffer.from(shared.subarray(0, count)));
       else if (count < 0) this.heldEnd = count;
-      return undefined;
+      if (!this.reading) this.halt();
+      return;
     }
     if (count < 0) this.reading = false;
     // A wire reads through TLS into the shared buffer alone: what it gets at once is below what would have it take another.
     this.wire?.take(count);
-    return undefined;
   }
 
   /** Hands over what was held, as long as it is wanted. */
@@ -167,7 +182,7 @@ export class TlsHandle implements StreamHandle {
     }
     if (!this.reading || this.held !== null || this.state !== ESTABLISHED) return;
     const end = this.heldEnd;
-    if (end === 0) this.inner.readStart();
+    if (end === 0) this.flow();
     else {
       this.heldEnd = 0;
       this.reading = false;
@@ -345,6 +360,22 @@ export class TlsHandle implements StreamHandle {
   get fd(): number {
     return this.parent.fd;
   }
+}
+
+function onread(this: StreamHandle): undefined {
+  (this as TlsWrapHandle).listener!.take(streamBaseState[kReadBytesOrError]!);
+}
+
+function onrenegotiation(this: TlsWrapHandle): void {
+  this.listener!.failed('ERR_TLS_RENEGOTIATION');
+}
+
+function ondone(this: TlsWrapHandle): void {
+  this.listener!.done();
+}
+
+function onerror(this: TlsWrapHandle, error: Error & { readonly code?: string }): void {
+  this.listener!.failed(error.code ?? error.message);
 }
 
 function onwritten(this: WriteRequest, status: number): void {

@@ -51,6 +51,8 @@ export class Wire {
   private shutting = false;
   private resetting = false;
   private reading = false;
+  /** An end was read that may be none. */
+  private ending = false;
   /** Its owner wants it read. */
   private wanted = false;
   private barred = false;
@@ -71,7 +73,7 @@ export class Wire {
   /** Starts, or goes on, reading. */
   resume(): void {
     this.wanted = true;
-    if (this.barred || this.reading || !this.open || this.ended || this.failed !== 0) return;
+    if (this.barred || this.reading || !this.open || this.ended || this.ending || this.failed !== 0) return;
     this.reading = true;
     const error = this.handle.readStart();
     if (error !== 0) this.fail(error);
@@ -259,14 +261,30 @@ export class Wire {
     }
   }
 
+  private endNow(): void {
+    if (!this.open || this.ended || this.failed !== 0) return;
+    this.ending = false;
+    this.ended = true;
+    this.owner.wireEnd(this);
+  }
+
+  /**
+   * The kernel tells of a reset once, to whichever call comes first, and every read after that is an end in order. A write that was queued may
+   * have been the one that heard: its completion comes with the next turn of the loop, and until then an end is not believed.
+   */
+  private endUnlessFailing(): void {
+    this.ending = true;
+    setImmediate(() => setImmediate(() => this.endNow()));
+  }
+
   /** hot: one read. Answers the buffer for the next one where it changes. */
   take(count: number): Uint8Array | undefined {
     if (count <= 0) {
       if (count === 0) return undefined;
       this.reading = false;
       if (count === UV_EOF) {
-        this.ended = true;
-        this.owner.wireEnd(this);
+        if (this.pending > 0) this.endUnlessFailing();
+        else this.endNow();
       } else if (this.failed === 0) {
         this.failed = count;
         this.owner.wireError(this, count);

@@ -9,12 +9,11 @@ import { HttpConnection } from '../http/connection.ts';
 import { TcpSession } from '../relay/tcp-session.ts';
 import * as ledger from '../shared/ledger.ts';
 import { TlsStage } from '../tls/tls-stage.ts';
-import { type Accepting, adopt, type Listener, listen } from '../wire/listen.ts';
+import type { Accepting, Listener } from '../wire/listen.ts';
 import type { PeerName, SocketHandle, StreamHandle } from '../wire/native.ts';
 import type { Wire } from '../wire/wire.ts';
 import { type Arrival, PLAIN_ARRIVAL } from './arrival.ts';
 import type { Context } from './context.ts';
-import type { Inherited } from './inherited.ts';
 import type { ListenerPlace } from './session.ts';
 
 /** What a unix socket has for a source: no address, matched by rules for any alone. */
@@ -40,18 +39,17 @@ export class Acceptor implements Accepting {
     this.place = { text: endpoint.text, port: endpoint.kind === 'tcp' ? endpoint.port : 0, vip, application, record: null };
   }
 
-  /** Binds and listens, or takes what was bound elsewhere; answers the name of the error, or null. */
-  open(inherited: Inherited | null = null): string | null {
-    this.isShared = inherited?.isShared ?? false;
-    const results =
-      inherited === null || inherited.sockets.length === 0
-        ? [listen(this.endpoint, this.endpoint.kind === 'tcp', this)]
-        : inherited.sockets.map((socket) => adopt(socket, this.endpoint, this));
-    this.listeners = results.flatMap((result) => (result.ok ? [result.listener] : []));
-    const failed = results.find((result) => !result.ok);
-    if (failed === undefined || failed.ok) return null;
-    this.close();
-    return failed.code;
+  /** What comes by these listeners is accepted here from now on; they are this acceptor's. */
+  take(listeners: readonly Listener[], isShared: boolean): void {
+    this.listeners = listeners;
+    this.isShared = isShared;
+    for (const listener of listeners) listener.handTo(this);
+  }
+
+  /** Another acceptor has the VIP now, and clients that wait in its queue. */
+  handTo(other: Acceptor): void {
+    other.take(this.listeners, this.isShared);
+    this.listeners = [];
   }
 
   /** `handedOver`: another process accepts from these sockets now. */

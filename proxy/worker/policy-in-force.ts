@@ -40,6 +40,15 @@ export class PolicyInForce {
     );
   }
 
+  /** Pools go on where they were with their servers and retries. To be called once, before the first flow. */
+  continueFrom({ pools }: PolicyInForce): void {
+    const earlier = new Map(pools.map((pool) => [pool.plan.name, pool]));
+    for (const pool of this.pools) {
+      const was = earlier.get(pool.plan.name);
+      if (was !== undefined) pool.continueFrom(was);
+    }
+  }
+
   get generation(): number {
     return this.plan.generation;
   }

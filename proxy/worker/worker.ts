@@ -5,21 +5,21 @@ import { getSystemErrorName } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Upstreams } from '../http/upstreams.ts';
 import { KeySets } from '../identity/key-sets.ts';
-import type { FromWorker, Plan, PlannedApplication, ToWorker, WorkerStart } from '../node/plan.ts';
+import type { FromWorker, Plan, ToWorker, WorkerStart } from '../node/plan.ts';
 import type { FlowRecord } from '../observe/view.ts';
 import { LimitTable } from '../shared/limit-table.ts';
 import { countInRow } from '../shared/node-limits.ts';
 import { ServerTable } from '../shared/servers.ts';
 import { checkNative } from '../wire/native.ts';
 import { TICK_MS, Wheel } from '../wire/wheel.ts';
-import { Acceptor } from './acceptor.ts';
 import { ConnectionCaps } from './caps.ts';
 import type { Context } from './context.ts';
-import { fetchInherited, type Inherited, lendSockets } from './inherited.ts';
+import { lendSockets } from './inherited.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { PolicyInForce } from './policy-in-force.ts';
 import { SessionList } from './sessions.ts';
 import { type Asked, redecideAll } from './swap.ts';
+import { type Openings, Vips } from './vips.ts';
 
 const port = parentPort!;
 const start = workerData as WorkerStart;
@@ -48,8 +48,6 @@ const context: Context = {
   random: Math.random,
 };
 
-const acceptors = new Map<string, Acceptor>();
-
 function send(message: FromWorker): void {
   port.postMessage(message);
 }
@@ -61,6 +59,8 @@ function acceptTrouble(errno: number): void {
   troubled = clock.coarse;
   send({ type: 'trouble', message: 'a connection could not be accepted', detail: { error: getSystemErrorName(errno) } });
 }
+
+const vips = new Vips(context, acceptTrouble);
 
 /** Every tick; a worker without sessions or idle connections turns an empty wheel, which costs nothing worth saving. */
 setInterval(() => {
@@ -77,29 +77,51 @@ function announceIdle(): void {
   send({ type: 'idle' });
 }
 
-async function swap(plan: Plan): Promise<void> {
-  const before = context.policy as PolicyInForce | undefined;
-  const inherited = await fetchInherited(plan, context.worker, (vip, isShared) => needsAcceptor(plan, vip, before, isShared));
-  // The node was told to leave while the sockets were on their way.
+/** A policy that is ready to come into force, and nothing has changed yet. */
+interface Ready {
+  readonly plan: Plan;
+  readonly policy: PolicyInForce;
+  readonly openings: Openings;
+}
+let ready: Ready | null = null;
+
+/** Binds what is new, so that what cannot be had is known before any worker has swapped. */
+async function prepare(plan: Plan): Promise<Openings['failures']> {
+  abandon();
+  const openings = await vips.open(plan);
+  // The node was told to leave while sockets were on their way.
   if (context.draining) {
-    for (const { sockets } of inherited.values()) for (const socket of sockets) socket.close();
-    send({ type: 'swapped', generation: plan.generation, cut: 0, draining: 0, kept: context.sessions.size, failures: [] });
+    for (const opening of openings.opened.values()) opening.close();
+    return [];
+  }
+  ready = { plan, policy: new PolicyInForce(plan, servers, context.keys, context.random), openings };
+  return openings.failures;
+}
+
+function abandon(): void {
+  if (ready !== null) for (const opening of ready.openings.opened.values()) opening.close();
+  ready = null;
+}
+
+/** Swaps, and asks every live session again. */
+async function commit(generation: number): Promise<void> {
+  if (context.draining) {
+    abandon();
+    send({ type: 'swapped', generation, cut: 0, draining: 0, kept: context.sessions.size, failures: [] });
     return;
   }
+  if (ready === null || ready.plan.generation !== generation) return;
+  const { plan, policy, openings } = ready;
+  const { failures } = openings;
+  ready = null;
   clock.coarse = performance.now();
-  const { opened, failures } = openVips(plan, before, inherited);
-  if (failures.length > 0 && before !== undefined) {
-    // Whole or not at all: nothing has changed yet, and the main thread takes the plan back everywhere.
-    for (const acceptor of opened.values()) acceptor.close();
-    send({ type: 'swapped', generation: plan.generation, cut: 0, draining: 0, kept: context.sessions.size, failures });
-    return;
-  }
-  const policy = new PolicyInForce(plan, servers, context.keys, context.random);
-  settleVips(plan, before, opened, failures);
+  const before = context.policy as PolicyInForce | undefined;
+  if (before !== undefined) policy.continueFrom(before);
   context.policy = policy;
+  vips.settle(plan, before?.plan, openings);
   context.upstreams.closeIdle(rowsSpokenToAsBefore(plan, before));
   const asked = before === undefined ? NOBODY_ASKED : await redecideAll(context.sessions);
-  send({ type: 'swapped', generation: plan.generation, ...asked, failures });
+  send({ type: 'swapped', generation, ...asked, failures });
 }
 
 /** Of the first policy. */
@@ -111,74 +133,6 @@ function rowsSpokenToAsBefore(plan: Plan, before: PolicyInForce | undefined): Se
     of.pools.flatMap(({ servers, protocol }) => servers.map(({ row, target }) => [row, `${protocol} ${target.tls?.id}`] as const));
   const was = new Map(before === undefined ? [] : spoken(before.plan));
   return new Set(spoken(plan).flatMap(([row, words]) => (was.get(row) === words ? [row] : [])));
-}
-
-type Failures = { endpoint: string; code: string }[];
-
-/** Whether the VIP stays with the acceptor that it has: another application, or another mode, begins with an acceptor of its own. */
-function staysWith(existing: Acceptor, application: PlannedApplication, before: PolicyInForce | undefined): boolean {
-  const was = before?.plan.applications[existing.place.application];
-  return was !== undefined && was.name === application.name && was.mode === application.mode;
-}
-
-/** A unix socket that this node bound stays bound while it changes hands; one that it was given can be had a second time. */
-function needsAcceptor(plan: Plan, vip: Plan['vips'][number], before: PolicyInForce | undefined, isShared: boolean): boolean {
-  const existing = acceptors.get(vip.endpoint.text);
-  if (existing === undefined) return true;
-  return !(vip.endpoint.kind === 'unix' && !isShared) && !staysWith(existing, plan.applications[vip.application]!, before);
-}
-
-/** Opens what is new, beside what there is. A unix socket that changes hands can be bound only once the old one is closed. */
-function openVips(
-  plan: Plan,
-  before: PolicyInForce | undefined,
-  inherited: ReadonlyMap<string, Inherited>,
-): { opened: Map<string, Acceptor>; failures: Failures } {
-  const opened = new Map<string, Acceptor>();
-  const failures: Failures = [];
-  plan.vips.forEach((vip, index) => {
-    const { endpoint, application } = vip;
-    const given = inherited.get(endpoint.text) ?? null;
-    // A unix socket can be bound once: the first worker has them all, but for those that were given to every worker.
-    if (endpoint.kind === 'unix' && context.worker !== 0 && (given === null || given.sockets.length === 0)) return;
-    if (!needsAcceptor(plan, vip, before, given?.isShared ?? false)) return;
-    const acceptor = new Acceptor(context, endpoint, index, application, acceptTrouble);
-    const code = acceptor.open(given);
-    if (code === null) opened.set(endpoint.text, acceptor);
-    else failures.push({ endpoint: endpoint.text, code });
-  });
-  return { opened, failures };
-}
-
-/** Gives every VIP of the plan its acceptor, and closes the others. */
-function settleVips(plan: Plan, before: PolicyInForce | undefined, opened: Map<string, Acceptor>, failures: Failures): void {
-  const wanted = new Map(plan.vips.map((vip, index) => [vip.endpoint.text, { ...vip, index }]));
-  for (const [text, existing] of acceptors) {
-    const vip = wanted.get(text);
-    if (vip !== undefined && staysWith(existing, plan.applications[vip.application]!, before)) {
-      existing.place.vip = vip.index;
-      existing.place.application = vip.application;
-      continue;
-    }
-    // The flows that came by it end with it, also where another application has the VIP now.
-    existing.close();
-    acceptors.delete(text);
-    orphan(existing, plan, before);
-    if (vip === undefined || opened.has(text)) continue;
-    const acceptor = new Acceptor(context, vip.endpoint, vip.index, vip.application, acceptTrouble);
-    const code = acceptor.open();
-    if (code === null) opened.set(text, acceptor);
-    else failures.push({ endpoint: text, code });
-  }
-  for (const [text, acceptor] of opened) acceptors.set(text, acceptor);
-}
-
-/** The VIP is gone from under its flows; their application, where it still exists, closes their accounts. */
-function orphan(acceptor: Acceptor, plan: Plan, before: PolicyInForce | undefined): void {
-  const { place } = acceptor;
-  const name = before?.plan.applications[place.application]?.name;
-  place.vip = -1;
-  place.application = plan.applications.findIndex((application) => application.name === name);
 }
 
 function flows(limit: number, receipt: string | null): FlowRecord[] {
@@ -207,7 +161,8 @@ function flows(limit: number, receipt: string | null): FlowRecord[] {
  */
 function drain(handedOver: boolean, patient: boolean): void {
   context.draining = true;
-  for (const acceptor of acceptors.values()) acceptor.close(handedOver);
+  vips.close(handedOver);
+  abandon();
   context.upstreams.closeIdle(null);
   if (patient) return;
   const walk = context.sessions.walk();
@@ -216,7 +171,8 @@ function drain(handedOver: boolean, patient: boolean): void {
 }
 
 function stop(): void {
-  for (const acceptor of acceptors.values()) acceptor.close();
+  vips.close();
+  abandon();
   const walk = context.sessions.walk();
   for (let session = walk.step(); session !== null; session = walk.step()) session.abort('node stopped');
   context.journal.publish();
@@ -225,16 +181,36 @@ function stop(): void {
   setImmediate(() => process.exit(0));
 }
 
+let turn: Promise<void> = Promise.resolve();
+/** One step of a swap after the other, in the order in which the main thread said so. */
+function inTurn(step: () => Promise<void>): void {
+  turn = turn.then(step);
+}
+
 port.on('message', (message: ToWorker) => {
   switch (message.type) {
+    case 'prepare':
+      inTurn(async () => send({ type: 'prepared', generation: message.plan.generation, failures: await prepare(message.plan) }));
+      break;
+    case 'commit':
+      inTurn(() => commit(message.generation));
+      break;
+    case 'abandon':
+      inTurn(async () => {
+        if (ready?.plan.generation === message.generation) abandon();
+      });
+      break;
     case 'swap':
-      void swap(message.plan);
+      inTurn(async () => {
+        await prepare(message.plan);
+        await commit(message.plan.generation);
+      });
       break;
     case 'drain':
       drain(message.handedOver, message.patient);
       break;
     case 'lend':
-      void lendSockets(message.desk, acceptors.values());
+      void lendSockets(message.desk, vips);
       break;
     case 'keys':
       context.keys.learn(message.location, message.keys);

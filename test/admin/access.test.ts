@@ -65,3 +65,35 @@ describe('who asks', () => {
     expect(door.identify(from('127.0.0.1', `Bearer ${SECRET}`), 6_000)).toMatchObject({ ok: true });
   });
 });
+
+describe('reading from another machine', () => {
+  const basic = (secret: string) => `Basic ${Buffer.from(`anyone:${secret}`).toString('base64')}`;
+  it.each<[string, string, string | undefined, string | null]>([
+    ['/api/v1/flows', '127.0.0.1', undefined, null],
+    ['/api/v1/flows', '::1', undefined, null],
+    ['/api/v1/flows', '::ffff:127.0.0.9', undefined, null],
+    ['/api/v1/flows', '192.0.2.1', undefined, 'token-missing'],
+    ['/api/v1/events', '2001:db8::1', undefined, 'token-missing'],
+    ['/api/v1/policy', '127.0.0.1.example', undefined, 'token-missing'],
+    ['/api/v1/policy', '192.0.2.1', 'Bearer bh_wrong', 'token-unknown'],
+    ['/api/v1/policy', '192.0.2.1', 'Bearer bh_other', null],
+    // A browser asks for a name and a password, and sends them by itself from then on.
+    ['/api/v1/status', '192.0.2.1', basic('bh_other'), null],
+    ['/api/v1/status', '192.0.2.1', basic('bh_wrong'), 'token-unknown'],
+    ['/api/v1/openapi.json', '192.0.2.1', undefined, null],
+    ['/metrics', '192.0.2.1', undefined, null],
+    ['/readyz', '192.0.2.1', undefined, null],
+    ['/', '192.0.2.1', undefined, null],
+  ])('%s from %s with %s: %s', (path, address, field, code) => {
+    expect(keeper().refusesReading(from(address, field), path, 0)?.code ?? null).toBe(code);
+  });
+
+  it('takes a token of the file, so that there has to be one', () => {
+    const refusal = new Doorkeeper([], false).refusesReading(from('192.0.2.1'), '/api/v1/flows', 0);
+    expect(refusal).toMatchObject({ status: 403, code: 'no-token', message: expect.stringMatching(/bulkhead token/) });
+  });
+
+  it('is not what orders go by: what browsers send by themselves is no token there', () => {
+    expect(keeper().identify(from('127.0.0.1', basic('bh_right')), 0)).toMatchObject({ ok: false, code: 'token-missing' });
+  });
+});

@@ -210,6 +210,7 @@ export function fakeNode(more: Partial<FakeState> = {}): { state: FakeState; vie
     readiness: () => state.ready,
     counters: () => state.counters,
     servers: () => state.servers,
+    serverNames: () => [],
     certificates: () => ({ inUse: [], failures: 0 }),
     workers: () => [1, 2].map((id) => ({ id, generation: state.generation, connections: Math.ceil(state.live.length / 2) })),
     liveFlows: async (limit) => state.live.slice(0, limit),

@@ -65,6 +65,42 @@ describe('round-robin', () => {
   });
 });
 
+describe('a pool after a change of policy', () => {
+  /** The same servers with other weights, after so many picks; a weight of null: the server has left. */
+  function sequenceAfter(picks: number, before: number[], now: (number | null)[], next: number): string {
+    const first = pool('round-robin', before);
+    first.run(picks);
+    const names = now.map((weight, row) => ({ weight, row })).filter(({ weight }) => weight !== null);
+    const servers = names.map(({ weight, row }) => ({ ...first.balancer.plan.servers[row]!, weight: weight! }));
+    const second = pool('round-robin', [], { servers });
+    second.balancer.continueFrom(first.balancer);
+    return second.run(next);
+  }
+
+  it.each([
+    [1, [1, 1, 1], [1, 1, 1], 'bcabca'],
+    [2, [1, 1, 1], [1, 1, 1], 'cabcab'],
+    [3, [5, 1, 1], [5, 1, 1], 'acaaaab'],
+    [2, [1, 1, 1], [1, null, 1], 'cacaca'],
+    [1, [1, 1], [1, 1], 'baba'],
+  ])('goes on after %i picks of %j as %j: %s', (picks, before, now, sequence) => {
+    expect(sequenceAfter(picks, before, now, sequence.length)).toBe(sequence);
+  });
+
+  it('gives no server a turn that is further away than the weights of all others', () => {
+    const [heavy, light] = ['a', 'b'].map((letter) => sequenceAfter(1, [256, 1], [1, 1], 20).split(letter).length - 1);
+    expect(Math.abs(heavy! - light!)).toBeLessThanOrEqual(2);
+  });
+
+  it('counts dials and retries on for the budget', () => {
+    const first = pool('round-robin', [1]);
+    while (first.balancer.mayRetry(0));
+    const second = pool('round-robin', [1]);
+    second.balancer.continueFrom(first.balancer);
+    expect(second.balancer.mayRetry(1)).toBe(false);
+  });
+});
+
 describe.each(['round-robin', 'least-connections', 'random-two', 'source-hash', 'maglev'] as const)('%s', (balance) => {
   it('gives nothing to a server that is down, of weight 0, or tried already', () => {
     const { table, run } = pool(balance, [1, 1, 0, 1]);

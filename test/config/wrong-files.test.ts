@@ -17,6 +17,11 @@ interface Wrong {
 const POOL = 'version: 1\npools: { p: { servers: [127.0.0.1:9001] } }\n';
 const app = (fields: string) => `${POOL}applications:\n  shop: { pool: p, ${fields} }\n`;
 const TCP = 'mode: tcp, vips: [127.0.0.1:80]';
+const HTTP = 'mode: http, vips: [127.0.0.1:80]';
+const PEM = 'certificates: [{ certificate: c.pem, key: k.pem }]';
+const ISSUER = 'issuer: x, audiences: [a], keys: k.json';
+const tls = (fields: string) => app(`${HTTP}, tls: { ${fields} }`);
+const route = (fields: string, mode = 'http') => app(`mode: ${mode}, vips: [127.0.0.1:80], routes: [ { name: a, ${fields} } ]`);
 const rule = (fields: string, mode = 'tcp') =>
   `${POOL}segments: { office: { addresses: [10.0.0.0/8] } }\napplications:\n  shop: { pool: p, mode: ${mode}, vips: [127.0.0.1:80], rules: [ { name: a, action: allow, ${fields} } ] }\n`;
 const segment = (fields: string) => `${POOL}segments:\n  office: ${fields}\n`;
@@ -146,7 +151,21 @@ const CASES: Record<string, Wrong[]> = {
       code: 'outside-lane',
       says: /which holds 10.0.0.0\/8/,
     },
-    { text: pool('{ servers: [§db.local:5432] }'), code: 'unsupported', says: /Write the addresses/ },
+    { text: pool('{ servers: [§localhost:5432] }'), code: 'unsupported', says: /not looked up/, suggestion: '127.0.0.1:5432' },
+    { text: pool('{ servers: [§10.0.0.256:80] }'), code: 'bad-address', says: /at most 255/ },
+    { text: pool('{ servers: [§web..internal:80] }'), code: 'bad-address', says: /neither an address nor a host name/ },
+    { text: pool('{ servers: [§web.internal:0] }'), code: 'bad-address', says: /1 to 65535/ },
+    { text: pool('{ servers: [§web.internal:80-90] }'), code: 'bad-address', says: /range of ports/, suggestion: 'web.internal:80' },
+    { text: pool('{ servers: [§web.internal] }'), code: 'bad-address', says: /no port/ },
+    { text: pool('{ servers: [Web.Internal.:80, §web.internal:80] }'), code: 'duplicate-server', says: /already in this pool/ },
+    {
+      text: pool(`{ servers: [${Array.from({ length: 1_025 }, (_, i) => `n${i}.example:80`).join(', ')}] }`).replace(
+        'servers: [',
+        'servers: §[',
+      ),
+      code: 'too-many',
+      says: /more than 1024 servers by name/,
+    },
     { text: pool('{ servers: [§0.0.0.0:80] }'), code: 'bad-address', says: /cannot be dialled/ },
     { text: pool('{ servers: [§127.0.0.1] }'), code: 'bad-address', says: /no port/ },
     { text: pool('{ servers: [§127.0.0.1:0] }'), code: 'bad-address', says: /1 to 65535/ },
@@ -258,6 +277,97 @@ const CASES: Record<string, Wrong[]> = {
     { text: rule('postgres: {}, §mysql: {}'), code: 'mode-mismatch', says: /postgres and mysql at once/ },
     { text: rule('redis: {}, protocols: [redis, §mysql]'), code: 'mode-mismatch', says: /for the protocol redis alone/ },
     { text: rule('redis: { keys: ["§a*b"] }').replace('"§', '§"'), code: 'wrong-value', says: /only at its end/ },
+  ],
+  'TLS of clients': [
+    { text: app(`${HTTP}, tls: §true`), code: 'wrong-type', says: /certificates: \[.*or "passthrough" in mode tcp/ },
+    { text: app(`${HTTP}, §tls: {}`), code: 'missing-key', says: /"certificates" is missing.*a list such as/ },
+    {
+      text: app(`${HTTP}, tls: §passthrough`),
+      code: 'mode-mismatch',
+      says: /cannot be read as requests. Write mode: tcp, or give certificates:/,
+    },
+    { text: tls('certificates: §[]'), code: 'out-of-range', says: /at least one entry/ },
+    { text: tls('certificates: [§{ certificate: c.pem }]'), code: 'missing-key', says: /"key" is missing.*path of a file/ },
+    { text: tls(`${PEM}, minimum: §1.1`), code: 'wrong-value', says: /one of 1.2, 1.3/ },
+    { text: tls(`${PEM}, curves: [§P-256]`), code: 'wrong-value', says: /one of X25519MLKEM768/ },
+    { text: tls(`${PEM}, ciphers: [§RC4]`), code: 'wrong-value', says: /by OpenSSL, such as/ },
+    { text: tls(`${PEM}, §clients: {}`), code: 'missing-key', says: /"ca" is missing/ },
+    { text: tls(`${PEM}, tickets: §on`), code: 'wrong-type', says: /\{ rotate: 12h \}, or "off"/ },
+  ],
+  'TLS to servers': [
+    { text: pool('{ servers: [127.0.0.1:1], tls: §true }'), code: 'wrong-type', says: /a mapping with verify/ },
+    {
+      text: pool('{ servers: [127.0.0.1:1], tls: { sni: §https://a.example } }'),
+      code: 'wrong-value',
+      says: /without scheme/,
+      suggestion: 'a.example',
+    },
+    { text: pool('{ servers: [127.0.0.1:1], tls: { §ca: a.pem } }'), code: 'unknown-key', says: /Known here: verify/ },
+  ],
+  routes: [
+    { text: app(`${HTTP}, routes: [ §{ pool: p } ]`), code: 'missing-key', says: /"name" is missing/ },
+    { text: app(`${HTTP}, routes: [ { name: a }, { name: §a } ]`), code: 'duplicate-name', says: /named "a" too/ },
+    { text: route('pool: §q'), code: 'dangling-name', says: /No pool is named "q". Add it under pools:/ },
+    { text: route('split: { p: 1, q: §1 }'), code: 'dangling-name', says: /No pool is named "q"/ },
+    { text: route('split: §{ p: 0 }'), code: 'wrong-value', says: /Every share is 0.*a number above 0/ },
+    { text: route('split: { p: §50% }'), code: 'wrong-type', says: /a whole number/ },
+    { text: route('pool: p, §split: { p: 1 }'), code: 'mode-mismatch', says: /both say where flows go/ },
+    { text: route('redirect: §http'), code: 'wrong-type', says: /"https", or a mapping such as/ },
+    { text: route('redirect: { status: §200 }'), code: 'wrong-value', says: /one of 301, 302/ },
+    { text: route('redirect: https, §pool: p'), code: 'mode-mismatch', says: /goes to no server/ },
+    { text: route('redirect: { path: §/v2/* }'), code: 'wrong-value', says: /Write http: \{ paths: \[\/api\/\*\] \}/ },
+    { text: route('rewrite: { path: §new }'), code: 'wrong-value', says: /a path such as \/new/ },
+    {
+      text: route('request-headers: { set: { content-length: §"1" } }'),
+      code: 'wrong-value',
+      says: /writes the field "content-length" itself/,
+    },
+    { text: route('request-headers: { remove: [§Host] }'), code: 'wrong-value', says: /Write rewrite: \{ host: … \}/ },
+    { text: route('request-headers: { remove: [§a b] }'), code: 'wrong-value', says: /no name of a field/ },
+    { text: route('mirror: §p'), code: 'wrong-type', says: /a mapping with pool, share/ },
+    { text: route('mirror: { pool: p, share: §0.5 }'), code: 'wrong-type', says: /from 0% to 100%/ },
+    { text: route('http: { §quary: {} }'), code: 'unknown-key', says: /Known here: methods/, suggestion: 'query' },
+    { text: route('http: { query: { v: §a*b } }'), code: 'wrong-value', says: /a beginning such as "beta\*"/ },
+    { text: route('§tls: { sni: [a.example] }'), code: 'mode-mismatch', says: /reads no TLS hello.*tls: passthrough/ },
+    { text: route('§http: { paths: [/x] }', 'tcp'), code: 'mode-mismatch', says: /never sees a request/ },
+    { text: app(`${HTTP}, forwarded: { trust: [§proxy.local] }`), code: 'unsupported', says: /Write the addresses/ },
+    { text: app(`${TCP}, §forwarded: { trust: [10.0.0.0/8] }`), code: 'mode-mismatch', says: /use proxy-protocol:/ },
+  ],
+  tokens: [
+    { text: app(`${HTTP}, jwt: §{ issuer: x }`), code: 'wrong-type', says: /a list of issuers/ },
+    { text: app(`${TCP}, §jwt: [ { ${ISSUER} } ]`), code: 'mode-mismatch', says: /so no token|and so no token/ },
+    { text: app(`${HTTP}, jwt: [ §{ issuer: x, audiences: [a] } ]`), code: 'missing-key', says: /"keys" is missing.*https:/ },
+    { text: app(`${HTTP}, jwt: [ { issuer: x, audiences: §shop, keys: k.json } ]`), code: 'wrong-type', says: /in brackets: \[shop\]/ },
+    { text: app(`${HTTP}, jwt: [ { issuer: x, audiences: [a], keys: §ftp://x/k } ]`), code: 'wrong-value', says: /https:.*or a file/ },
+    { text: app(`${HTTP}, jwt: [ { ${ISSUER}, algorithms: [§none] } ]`), code: 'wrong-value', says: /one of RS256/ },
+    { text: app(`${HTTP}, jwt: [ { ${ISSUER}, from: §cookie } ]`), code: 'wrong-type', says: /\{ header: x-token \} or/ },
+    { text: app(`${HTTP}, jwt: [ { ${ISSUER}, clock-skew: §30 } ]`), code: 'wrong-type', says: /a duration such as/ },
+  ],
+  'PROXY protocol': [
+    { text: app(`${TCP}, proxy-protocol: §true`), code: 'wrong-type', says: /a mapping with from/ },
+    { text: app(`${TCP}, §proxy-protocol: {}`), code: 'missing-key', says: /"from" is missing.*10.0.0.0\/8/ },
+    { text: app(`${TCP}, proxy-protocol: { from: [§office] }`), code: 'unsupported', says: /Write the addresses/ },
+    { text: app(`${TCP}, proxy-protocol: { from: [§unix] }`), code: 'mode-mismatch', says: /No VIP of the application is a unix socket/ },
+    { text: pool('{ servers: [127.0.0.1:1], proxy-protocol: §v3 }'), code: 'wrong-type', says: /v1, v2, or a mapping/ },
+    {
+      text: pool('{ servers: [127.0.0.1:1], proxy-protocol: { version: §1, tlvs: [alpn] } }'),
+      code: 'wrong-value',
+      says: /the version that has TLVs/,
+    },
+  ],
+  'limits, revocation, identities and databases': [
+    { text: rule('limits: { new-flows: §100 }'), code: 'wrong-type', says: /a rate such as 100\/s/ },
+    { text: rule('limits: { bytes: §10MB/s }'), code: 'wrong-value', says: /a size per time such as 1MiB\/s/ },
+    { text: rule('limits: { bytes-total: §10 }'), code: 'wrong-type', says: /a size such as 64KiB/ },
+    { text: rule('limits: { duration: §1 hour }'), code: 'wrong-value', says: /a duration such as/, suggestion: '1h' },
+    { text: rule('limits: { per: §client, flows: 1 }'), code: 'wrong-value', says: /one of source, segment, all/ },
+    { text: rule('limits: { §rate: 1/s }'), code: 'unknown-key', says: /Known here: per, flows, new-flows/ },
+    { text: rule('on-revoke: §Drain'), code: 'wrong-type', says: /cut, finish, drain, or a mapping/ },
+    { text: rule('identities: [§claim:groups]'), code: 'wrong-value', says: /such as claim:groups=admins/ },
+    { text: rule('identities: §cn:ana'), code: 'wrong-type', says: /in brackets: \[cn:ana\]/ },
+    { text: rule('postgres: { §user: [ana] }'), code: 'unknown-key', says: /Known here: users, databases/, suggestion: 'users' },
+    { text: rule('postgres: { users: §[] }'), code: 'out-of-range', says: /without the key, everything matches/ },
+    { text: rule('mysql: { §databases: [x] }'), code: 'unknown-key', says: /Known here: users, schemas/ },
   ],
   tests: [
     {

@@ -94,10 +94,12 @@ describe('the login', () => {
       { kind: 'login', user: 'ana', schema: 'shop' },
     ],
     [
-      'with a secret that ends with NUL',
-      login(CLIENT_PROTOCOL_41 | CLIENT_CONNECT_WITH_DB, 'ana\0', 'pw\0', 'shop\0'),
-      { kind: 'login', schema: 'shop' },
+      'with a secret that is a length to some servers and ends with NUL to others, and so the schema is another to each',
+      login(CLIENT_PROTOCOL_41 | CLIENT_CONNECT_WITH_DB, 'ana\0', '\x07a\0shop\0', 'secret\0'),
+      { kind: 'fault', fault: 'old protocol' },
     ],
+    ['a user in quotes, which servers take off', login(BASE, "'root'\0", '\0'), { kind: 'fault', fault: 'malformed' }],
+    ['a user with one quote', login(BASE, "o'hara'\0", '\0'), { kind: 'login', user: "o'hara'" }],
     ['a request for TLS', login(BASE | CLIENT_SSL), { kind: 'ssl-request' }],
     ['the same without its flag', login(BASE), { kind: 'fault' }],
     ['of the old protocol', packet(1, Buffer.from('\x05\x00\x00\x00\x01ana\0')), { kind: 'fault', fault: 'old protocol' }],
@@ -111,6 +113,12 @@ describe('the login', () => {
     expect(whole).toMatchObject(expected);
     for (let length = 0; length < bytes.length; length++) expect(['more', whole.kind]).toContain(readLogin(bytes, length).kind);
     expect(readLogin(Buffer.concat([bytes, Buffer.from('\0\0more')]), bytes.length)).toEqual(whole);
+  });
+
+  it('is read by what the server has offered, whatever the client claims', () => {
+    const offered = BASE | CLIENT_CONNECT_WITH_DB;
+    const short = login(BASE | CLIENT_CONNECT_WITH_DB | CLIENT_PLUGIN_AUTH_LENENC, 'ana\0', '\xfc\x01\x00', Buffer.alloc(250), 'shop\0');
+    expect(readLogin(short, short.length, offered)).toMatchObject({ kind: 'login', schema: 'shop' });
   });
 
   it('never throws, whatever the bytes', () => {

@@ -142,7 +142,7 @@ applications:
   it('a user whom a new policy denies is cut, and nobody else', async () => {
     const cut = psql('app_web', 'postgres', '', 'select pg_sleep(10)');
     const kept = psql('postgres', 'postgres', '', "select pg_sleep(1), 'whole'");
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    await until(() => running.application('db').flowsActive === 2);
     const text = `
 version: 1
 process: { workers: 1 }

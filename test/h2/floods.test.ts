@@ -90,14 +90,19 @@ describe('a flood', () => {
   });
 
   it('of pings that are never read is bounded by what waits', async () => {
+    const before = hits('h2-control');
+    // Made before there is a connection, which would be idle for too long meanwhile on a busy machine.
+    const flood = repeat(200_000, () => frame(TYPE.ping, 0, 0, Buffer.alloc(8)));
     const client = await RawClient.open(port);
     client.pause();
-    client.send(repeat(200_000, () => frame(TYPE.ping, 0, 0, Buffer.alloc(8))));
+    client.send(flood);
     await until(async () => {
       client.resume();
       return client.closed;
     });
-    expect(client.codes(0)).toEqual([ERROR.calm]);
+    // More than is thrown away in peace comes after the last word: a reset follows it, and can overtake it.
+    expect([[], [ERROR.calm]]).toContainEqual(client.codes(0));
+    await until(() => hits('h2-control') > before);
   });
 
   it('leaves nothing behind', async () => {

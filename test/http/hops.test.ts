@@ -29,12 +29,12 @@ afterEach(async () => {
 });
 
 const RULES = '{ name: bad, from: [203.0.113.9, "2001:db8::9"], action: deny }, { name: all, action: allow }';
-const file = (rules = RULES, more = '') => `
+const file = (rules = RULES, trusted = '127.0.0.2, 192.0.2.0/24') => `
 version: 1
 process: { workers: 1 }
 pools: { web: { servers: [127.0.0.1:${webPort}] } }
 applications:
-  shop: { vips: [127.0.0.1:${vip}], mode: http, pool: web, forwarded: { trust: [127.0.0.2, 192.0.2.0/24] }, rules: [${rules}]${more} }
+  shop: { vips: [127.0.0.1:${vip}], mode: http, pool: web, forwarded: { trust: [${trusted}] }, rules: [${rules}] }
 `;
 
 async function start(rules = RULES): Promise<RunningNode> {
@@ -115,4 +115,21 @@ it('requests of several clients by one connection are told apart, and a new rule
   socket.write(head('203.0.113.9') + head('198.51.100.8') + head('198.51.100.7'));
   expect((await running.records(6)).map(({ status }) => status)).toEqual([200, 403, 200, 200, 403, 200]);
   socket.destroy();
+});
+
+it('whose word counts is the say of the policy in force, on connections that are there already as well', async () => {
+  const running = await start();
+  const sockets = ['127.0.0.2', '127.0.0.3'].map((localAddress) => connect({ port: vip, host: '127.0.0.1', localAddress }));
+  const sources = async (count: number) => {
+    for (const [i, socket] of sockets.entries()) {
+      socket.write('GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n');
+      await running.records(count + i + 1);
+    }
+    return (await running.records(count + 2)).slice(count).map(({ source }) => source.replace(/:.*/, ''));
+  };
+  expect(await sources(0)).toEqual(['198.51.100.7', '127.0.0.3']);
+  await running.apply(file(RULES, '127.0.0.3'));
+  expect(await sources(2)).toEqual(['127.0.0.2', '198.51.100.7']);
+  expect(got.slice(2).map((headers) => headers['x-forwarded-for'])).toEqual(['127.0.0.2', '198.51.100.7, 127.0.0.3']);
+  for (const socket of sockets) socket.destroy();
 });

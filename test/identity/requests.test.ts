@@ -102,6 +102,40 @@ describe('a rule by identity', () => {
     expect(await ask('/', bearer(await token()))).toMatchObject({ status: 403 });
   });
 
+  it('takes no token where several come that are not the same: a server might believe another than was checked', async () => {
+    await start(ANNA);
+    const [anna, bert] = await Promise.all([token(), token({ sub: 'bert' })]);
+    const lines = (...fields: string[]) =>
+      new Promise<string>((resolve) => {
+        const socket = connect(vip, '127.0.0.1');
+        socket.on('data', (data) => {
+          resolve(data.toString('latin1').slice(9, 12));
+          socket.destroy();
+        });
+        socket.write(`GET / HTTP/1.1\r\nHost: a\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`);
+      });
+    expect(await lines(`Authorization: Bearer ${anna}`, `authorization: Bearer ${anna}`)).toBe('200');
+    for (const other of [bert, 'hello', `${anna}x`, '']) {
+      expect(await lines(`Authorization: Bearer ${anna}`, `Authorization: Bearer ${other}`)).toBe('401');
+      expect(await lines(`Authorization: Bearer ${other}`, `authorization: Bearer ${anna}`)).toBe('401');
+    }
+  });
+
+  it('takes no cookie that comes with two values', async () => {
+    await start(ANNA, ', from: { cookie: session }');
+    const [anna, bert] = await Promise.all([token(), token({ sub: 'bert' })]);
+    expect(await ask('/', { cookie: `session=${anna}; session=${bert}` })).toMatchObject({ status: 401 });
+    expect(await ask('/', { cookie: `session=${anna}; session=${anna}` })).toMatchObject({ status: 200 });
+  });
+
+  it('looks at no token that is longer than tokens are', async () => {
+    const running = await start(ANNA);
+    const long = await token({ filler: 'x'.repeat(8_000) });
+    expect(await ask('/', bearer(long))).toMatchObject({ status: 401 });
+    const [record] = await running.records(1);
+    expect(record!.reason).toContain('malformed');
+  });
+
   it('fetches the keys once, and again when a token names one that is new', async () => {
     await start(ANNA);
     for (let i = 0; i < 3; i++) expect(await ask('/', bearer(await token()))).toMatchObject({ status: 200 });

@@ -9,23 +9,50 @@ import { type ApplyResult, Node } from '../../proxy/node/node.ts';
 import { openJournal } from '../../proxy/observe/journal-store.ts';
 import type { Logger } from '../../proxy/observe/log.ts';
 import type { ApplicationCounters, FlowRecord } from '../../proxy/observe/view.ts';
+import type { NameTimes } from '../../proxy/sources/names.ts';
 
 /** Below the ephemeral range, so that no outgoing connection of another test takes the port in between. */
 const PORT_LOWEST = 10_000;
 const PORT_HIGHEST = 31_999;
-let nextPort = PORT_LOWEST + Math.floor(Math.random() * (PORT_HIGHEST - PORT_LOWEST));
+/** More than most test files ask for; beyond it a process takes a further block. */
+const BLOCK_PORTS = 100;
+const BLOCKS = Math.floor((PORT_HIGHEST + 1 - PORT_LOWEST) / BLOCK_PORTS);
+let nextPort = 0;
+let blockEnd = 0;
+
+/**
+ * Gives this process a block of ports for as long as it lives: it listens on the first. Looking alone is not enough, since nodes share their ports: two
+ * processes that looked at the same time would both serve on the port, each with some of the other's clients.
+ */
+async function takeBlock(): Promise<void> {
+  const start = Math.floor(Math.random() * BLOCKS);
+  for (let tries = 0; tries < BLOCKS; tries++) {
+    const first = PORT_LOWEST + ((start + tries) % BLOCKS) * BLOCK_PORTS;
+    const claim = createServer();
+    if (!(await listens(claim, first, '127.0.0.1'))) continue;
+    claim.unref();
+    nextPort = first + 1;
+    blockEnd = first + BLOCK_PORTS;
+    return;
+  }
+  throw new Error('no free block of ports');
+}
+
+/** Alone: not on a port that another socket has, whether or not it would share it. */
+function listens(server: Server, port: number, host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen({ port, host, exclusive: true }, () => resolve(true));
+  });
+}
 
 /** A TCP port of 127.0.0.1 (or another loopback address) that nothing listens on. */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
   for (let tries = 0; tries < 500; tries++) {
+    while (nextPort >= blockEnd) await takeBlock();
     const port = nextPort++;
-    if (nextPort > PORT_HIGHEST) nextPort = PORT_LOWEST;
     const probe = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      probe.once('error', () => resolve(false));
-      probe.listen({ port, host, exclusive: true }, () => resolve(true));
-    });
-    if (free) {
+    if (await listens(probe, port, host)) {
       await new Promise((resolve) => probe.close(resolve));
       return port;
     }
@@ -44,15 +71,24 @@ export interface RunningNode {
   stop(drainMs?: number): Promise<number>;
 }
 
-/** Starts a node. `process:` may set node and workers; anything else of it is not used here. */
-export async function startNode(yaml: string): Promise<RunningNode> {
+/** Starts a node. `process:` may set node, workers and resolvers; anything else of it is not used here. `names`: how long answers of DNS hold. */
+export async function startNode(yaml: string, names?: NameTimes): Promise<RunningNode> {
   const document = documentOf(yaml);
   const logged: RunningNode['logged'] = [];
-  const note = (level: string) => (fields: object, message: string) => void logged.push({ level, message, fields });
+  const died = Promise.withResolvers<never>();
+  died.promise.catch(() => undefined);
+  const note = (level: string) => (fields: object, message: string) => {
+    logged.push({ level, message, fields });
+    if (message.startsWith('a worker has died')) died.reject(new Error(`a worker has died: ${(fields as { why?: string }).why}`));
+  };
   const log: Logger = { info: note('info'), warn: note('warn'), error: note('error'), debug: note('debug'), flush() {} };
   const journal = openJournal({ directory: null, sizeBytes: 1 << 20, segmentBytes: 1 << 18, onTrouble: () => undefined });
-  const node = new Node({ node: 'test', workers: document.process.workers }, journal, log);
-  const started = await node.apply(document);
+  const node = new Node({ node: 'test', workers: document.process.workers, ...(names && { names }) }, journal, log);
+  // A node waits for a worker that is started again; here it would keep the reason to itself until the test's time is over.
+  const started = await Promise.race([node.apply(document), died.promise]).catch(async (error: unknown) => {
+    await node.drain(0);
+    throw error;
+  });
   if (!started.ok) {
     await node.drain(0);
     throw new Error(started.problems.join('\n'));
@@ -76,8 +112,11 @@ export function documentOf(yaml: string) {
   return loaded.document;
 }
 
-/** Waits until `condition` holds, looking often; fails with what it waited for after `withinMs`. */
-export async function until(condition: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
+/**
+ * Waits until `condition` holds, looking often; fails with what it waited for after `withinMs`: to start a node, use it once and stop it has been seen
+ * to take 8 s on two cores under a load of 18.
+ */
+export async function until(condition: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
   const end = performance.now() + withinMs;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`waited ${withinMs} ms in vain for: ${condition.toString()}`);

@@ -267,6 +267,29 @@ it('a port that is taken in the very moment of the swap refuses it as well, and 
   await balanced(running, 'app', 0).catch(() => balanced(running, 'app', 1));
 });
 
+it('what one worker cannot bind changes nothing in the others: no flow is asked again', async () => {
+  const backend = await server(echo);
+  const port = await freePort();
+  const running = await start(file(p(backend.port), { app: { vips: [port] } }));
+  const flows = Array.from({ length: 40 }, () => client(port));
+  for (const flow of flows) flow.socket.write('a');
+  for (const flow of flows) await flow.bytes(1);
+  expect(running.node.workers().every(({ connections }) => connections > 0)).toBe(true);
+  const before = running.node.workers().map(({ generation }) => generation);
+  // One path in two spellings: each is free by itself, and the first worker, which alone binds unix sockets, can have only one.
+  const path = join(tmpdir(), `bulkhead-${process.pid}-twice`);
+  const twice = [port, `"unix:${path}"`, `"unix:${path.replace(tmpdir(), `${tmpdir()}/.`)}"`];
+  const nobody = '{ name: nobody, from: [127.0.0.9], action: allow }';
+  const result = await running.apply(file(p(backend.port), { app: { vips: twice, rules: nobody } }));
+  expect(result).toMatchObject({ ok: false, problems: [expect.stringContaining('is in use')] });
+  expect(running.node.workers().map(({ generation }) => generation)).toEqual(before);
+  expect(running.application('app')).toMatchObject({ flowsRevoked: 0, flowsActive: 40 });
+  for (const flow of flows) flow.socket.write('b');
+  for (const flow of flows) expect(await flow.bytes(2)).toBe('ab');
+  expect(await client(path).over).toBe('ENOENT');
+  expect(await running.apply(file(p(backend.port), { app: { vips: [port], rules: nobody } }))).toMatchObject({ ok: true, revoked: 40 });
+});
+
 describe('VIPs', () => {
   it('are added while others carry on', async () => {
     const backend = await server(echo);
@@ -314,6 +337,37 @@ describe('VIPs', () => {
     }
     await balanced(running, 'a', 10);
     await balanced(running, 'b', 10);
+  });
+
+  it('that move keep the clients that wait to be accepted', async () => {
+    const backend = await server(echo);
+    const [port, other] = [await freePort(), await freePort()];
+    const layouts = [
+      file(p(backend.port), { a: { vips: [port] }, b: { vips: [other] } }),
+      file(p(backend.port), { a: { vips: [other] }, b: { vips: [port] } }),
+    ];
+    const running = await start(layouts[0]!);
+    let knocks = 0;
+    let moving = true;
+    const ends: string[] = [];
+    const knock = async () => {
+      while (moving) {
+        knocks++;
+        const one = client(port);
+        one.socket.end('x');
+        ends.push(await one.over);
+      }
+    };
+    const clients = Array.from({ length: 24 }, knock);
+    for (let i = 1; i <= 9; i++) expect(await running.apply(layouts[i % 2]!)).toMatchObject({ ok: true });
+    moving = false;
+    await Promise.all(clients);
+    await until(() => ['a', 'b'].every((name) => running.application(name).connectionsActive === 0));
+    // A client that the kernel connected and nobody accepted would be in no account.
+    const accepted = running.node.counters().applications.reduce((sum, { flowsOpened }) => sum + flowsOpened, 0);
+    expect(knocks).toBeGreaterThan(50);
+    expect(ends).not.toContain('ECONNREFUSED');
+    expect(accepted).toBe(knocks);
   });
 
   it('grow from one address to all of them on the same port', async () => {
@@ -407,6 +461,20 @@ describe('servers', () => {
     stops.push(() => backend.close());
     expect(await ask()).toBe(true);
   });
+});
+
+it('round-robin goes on where it was, whatever else a change brings', async () => {
+  const backends = await Promise.all(['1', '2', '3'].map((word) => server((socket) => void socket.write(word))));
+  const [port, other] = [await freePort(), await freePort()];
+  const ports = backends.map((backend) => backend.port);
+  const running = await start(file(p(...ports), { app: { vips: [port] } }, 1));
+  let answers = '';
+  for (let i = 0; i < 7; i++) {
+    answers += await client(port).bytes(1);
+    const vips = i % 2 === 0 ? [port, other] : [port];
+    expect(await running.apply(file(p(...ports), { app: { vips } }, 1))).toMatchObject({ ok: true });
+  }
+  expect(answers).toBe('1231231');
 });
 
 it('an apply after the node began to leave is refused, and opens nothing', async () => {

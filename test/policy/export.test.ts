@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseAddress } from '../../config/address.ts';
+import { formatAddress, parseAddress, parsePrefix } from '../../config/address.ts';
 import { PLAIN_QUESTION } from '../../config/match.ts';
 import { PROTOCOLS } from '../../config/protocols.ts';
 import { compile } from '../../policy/compile.ts';
@@ -170,5 +170,23 @@ describe('the text', () => {
       // The cluster lane alone reaches what no rule opens.
       { metadata: { name: 'shop-2' }, spec: { ingress: [lane, { ...lane, ports: [{ protocol: 'TCP', port: 443 }] }] } },
     ]);
+  });
+});
+
+describe('an application behind proxies that speak the PROXY protocol', () => {
+  const behind = (required: boolean) => {
+    const document = documentOf({ applications: { a: { rules: [{ from: ['10.0.0.0/8', '192.0.2.0/24'], action: 'allow' }] } } });
+    const from = [parsePrefix('10.1.0.0/16')!, parsePrefix('2001:db8::/32')!];
+    const proxyProtocol = { from, unix: false, required, trustIdentity: false, timeoutMs: 1, headerBytes: 256 };
+    return exportable({ ...document, applications: document.applications.map((application) => ({ ...application, proxyProtocol })) });
+  };
+  it.each<[boolean, string[], RegExp]>([
+    [false, ['10.0.0.0-10.0.255.255', '10.2.0.0-10.255.255.255', '192.0.2.0-192.0.2.255'], /the proxies are kept out/],
+    [true, [], /everybody is kept out/],
+  ])('required: %s', (required, expected, said) => {
+    const { vips, left } = behind(required);
+    const text = (address: bigint) => formatAddress({ family: 4, words: [0, 0, 0xffff, Number(address)] });
+    expect(vips[0]!.sources.map(({ first, last }) => `${text(first)}-${text(last)}`)).toEqual(expected);
+    expect(left.join(' ')).toMatch(said);
   });
 });

@@ -22,6 +22,19 @@ const TABLE: readonly (readonly [string, string, string, string])[] = [
   ['/api/*', '/api/users?q=1', '/fixed', '/fixed?q=1'],
   // Beyond ASCII the two spellings are not laid side by side: the rest is that of the normalised path.
   ['/caf%C3%A9/*', '/caf%C3%A9/x', '/tea/*', '/tea/x'],
+  // U+212A is the sign of the kelvin, whose lower case is the letter k.
+  ['/kv/*', '/%E2%84%AAv/secret%3Fx', '/store/*', '/store/secret%3Fx'],
+  ['/kv/*', '/%E2%84%AAv/a%23b%25%3Bc?x', '/store/*', '/store/a%23b%25%3Bc?x'],
+  // No rest leads out of the folder that it comes to stand in.
+  ['/img*', '/img../secret', '/static/*', '/static/secret'],
+  ['/img*', '/img..', '/*', '/'],
+  ['/img*', '/img..?x', '/static/*', '/static/?x'],
+  ['/img*', '/img%2e%2E/secret', '/*', '/secret'],
+  ['/img*', '/img.%252e/secret', '/static/*', '/static/secret'],
+  ['/img*', '/img..;/secret', '/static/*', '/static/;/secret'],
+  ['/img*', '/img../secret', '/v*', '/v../secret'],
+  ['/img*', '/img.png', '/static/*', '/static/.png'],
+  ['/img*', '/img...', '/static/*', '/static/...'],
 ];
 
 describe('the target that a server gets in place of another', () => {

@@ -11,6 +11,7 @@ const NOTHING = {
   requestFields: null,
   responseFields: null,
   mirror: null,
+  place: { file: 'test.yaml', line: 1, column: 1 },
 } as const;
 const ANY = { methods: null, hosts: null, paths: null, headers: null, query: null } as const;
 const POOLS = ['web', 'api', 'next'];

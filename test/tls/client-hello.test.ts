@@ -4,7 +4,9 @@ import { type AddressInfo, createServer } from 'node:net';
 import { type ConnectionOptions, connect } from 'node:tls';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CLIENT_HELLO_BYTES_MAX, CLIENT_HELLO_RAW_BYTES_MAX, type ClientHello, HelloReader } from '../../proxy/tls/client-hello.ts';
+import { CLIENT_HELLO_RAW_BYTES_MAX, HelloReader } from '../../proxy/tls/client-hello.ts';
+import type { Abilities, ClientHello } from '../../proxy/tls/hello.ts';
+import { CLIENT_HELLO_BYTES_MAX } from '../../proxy/tls/hello-message.ts';
 import { ja4Of } from '../../proxy/tls/ja4.ts';
 
 /** Hellos of real clients, as they came. */
@@ -135,19 +137,18 @@ describe('JA4', () => {
     signatures: '0403,0804,0401,0503,0805,0501,0806,0601',
   };
   const hex = (text: string) => (text === '' ? [] : text.split(',').map((part) => Number.parseInt(part, 16)));
-  const of = (more: Partial<ClientHello>): ClientHello => ({
+  const of = (more: Partial<Abilities>): Abilities => ({
     legacyVersion: 0x303,
     versions: [0x304, 0x303],
     ciphers: hex(CHROME.ciphers),
     extensions: hex(CHROME.extensions),
     signatures: hex(CHROME.signatures),
-    sni: 'example.com',
     alpn: ['h2'],
     firstAlpn: Buffer.from('h2'),
     ...more,
   });
 
-  const table: readonly { what: string; hello: Partial<ClientHello>; ja4: string | RegExp }[] = [
+  const table: readonly { what: string; hello: Partial<Abilities>; ja4: string | RegExp }[] = [
     { what: 'the example of its specification', hello: {}, ja4: 't13d1516h2_8daaf6152771_e5627efa2ab1' },
     { what: 'no name, no protocols', hello: { extensions: hex('000d,002b'), firstAlpn: null }, ja4: /^t13i150200_8daaf6152771_/ },
     { what: 'TLS 1.2 by its version alone', hello: { versions: [] }, ja4: /^t12d1516h2_/ },

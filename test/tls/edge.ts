@@ -46,7 +46,7 @@ applications:
     vips: ["127.0.0.1:${port}"]
     mode: ${mode}
     pool: web${tls === undefined ? '' : `\n    tls: ${tls}`}
-    timeouts: { handshake: 400ms }
+    timeouts: { handshake: 1s }
     rules: ${rules ?? '[{ name: all, action: allow }]'}
 `;
 }

@@ -1,5 +1,5 @@
 /** What is wrong with the files of TLS, as `check` says it. */
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatProblem } from '../../config/problem.ts';
 import { alternativeNames } from '../../proxy/tls/identities.ts';
@@ -46,6 +46,24 @@ describe('files', () => {
       what: 'no OCSP response',
       tls: () => pair(good.certificate, good.key, `, ocsp: ${authority.path('noise.pem')}`),
       says: /error\[ocsp-unusable\]/,
+    },
+    {
+      what: 'a chain in its order',
+      tls: () => {
+        const chained = authority.issue({ names: ['DNS:shop.example.com'] });
+        appendFileSync(chained.certificate, readFileSync(authority.ca));
+        return pair(chained.certificate, chained.key);
+      },
+      says: null,
+    },
+    {
+      what: 'a chain in another order',
+      tls: () => {
+        const chained = authority.issue({ names: ['DNS:shop.example.com'] });
+        appendFileSync(chained.certificate, Buffer.concat([readFileSync(good.certificate), readFileSync(authority.ca)]));
+        return pair(chained.certificate, chained.key);
+      },
+      says: /warning\[certificate-order\].*shop\.example\.com behind shop\.example\.com, which it has not issued/,
     },
     {
       what: 'one that has ended',

@@ -29,11 +29,11 @@ describe('a guard', () => {
     const now = { ...change, ...after, at: 310_000 };
     const harm = judge(NONE, change, now, BOUNDS);
     if (message === null) expect(harm).toBeNull();
-    else expect(harm).toMatch(message);
+    else expect(harm?.what).toMatch(message);
   });
 
   it('takes nothing for granted where nothing is known of the time before', () => {
-    expect(judge(null, NONE, { ...NONE, at: 1, flows: 50, denials: 10 }, BOUNDS)).toMatch(/from 0\.0% to 20\.0%/);
+    expect(judge(null, NONE, { ...NONE, at: 1, flows: 50, denials: 10 }, BOUNDS)?.what).toMatch(/from 0\.0% to 20\.0%/);
   });
 
   it('compares with the five minutes before, not with all that ever was', () => {

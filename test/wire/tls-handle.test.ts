@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect as connectTcp } from 'node:net';
 import { connect, createSecureContext, type TLSSocket } from 'node:tls';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { parseEndpoint } from '../../config/endpoint.ts';
@@ -64,8 +66,11 @@ class Recorder implements WireOwner {
   }
 }
 
+/** Apart, so that nothing else of a scope holds the wire. */
+const resetOf = (wire: Wire) => ({ close: () => wire.reset() });
+
 /** Both ends of a connection that is through its handshake; nothing is read on ours yet. */
-async function ends(): Promise<Ends> {
+async function ends(kept = true): Promise<Ends> {
   const port = await freePort();
   const reading = parseEndpoint(`127.0.0.1:${port}`, 1);
   if (!reading.ok) throw new Error('no endpoint');
@@ -83,7 +88,7 @@ async function ends(): Promise<Ends> {
   });
   const owner = new Recorder();
   const wire = new Wire(handle, owner);
-  open.push({ close: () => wire.reset() });
+  if (kept) open.push(resetOf(wire));
   return { wire, handle, peer, owner };
 }
 
@@ -163,6 +168,24 @@ describe('a wire over TLS', () => {
     expect(owner.bytes.equals(sent)).toBe(true);
   });
 
+  it('takes one read at most while nobody has begun to read', async () => {
+    const { wire, handle, peer, owner } = await ends();
+    const { inner } = handle;
+    const stop = inner.readStop;
+    let stops = 0;
+    inner.readStop = () => {
+      stops++;
+      return stop.call(inner);
+    };
+    peer.write('early');
+    await until(() => stops === 1);
+    peer.write(' and late');
+    expect(owner.got).toEqual([]);
+    wire.resume();
+    await until(() => owner.bytes.toString() === 'early and late');
+    expect(stops).toBe(1);
+  });
+
   it('passes on half an end, and a whole one is told by close_notify', async () => {
     const { wire, peer, owner } = await ends();
     const got = collect(peer);
@@ -189,6 +212,26 @@ describe('a wire over TLS', () => {
       expect(got().length).toBe(size);
       expect(error).toBe(null);
     }
+  });
+
+  it('lives as long as its connection, though nobody else holds it', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const peers: TLSSocket[] = [];
+    const held = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const { handle, peer } = await ends(false);
+        peers.push(peer);
+        return new WeakRef(handle);
+      }),
+    );
+    // A weak reference is a strong one until the job that made it is over.
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    collect();
+    expect(held.filter((one) => one.deref() === undefined).length).toBe(0);
+    for (const peer of peers) peer.write('still there');
+    for (const one of held) await until(() => one.deref()!.readStop() === 0);
+    for (const one of held) one.deref()!.reset();
   });
 
   it('a reset is one', async () => {

@@ -55,7 +55,12 @@ function ServerRow({ server, busiest }) {
   const failures = failed.reduce((sum, [, n]) => sum + n, 0);
   const detail = server.state === 'ejected' ? `for ${span(server.ejected_for_seconds)} more` : server.detail;
   return h('tr', { role: 'row' }, [
-    h('th', { scope: 'row', role: 'rowheader', class: 'mono' }, server.server),
+    h(
+      'th',
+      { scope: 'row', role: 'rowheader', class: 'mono' },
+      server.server,
+      server.name !== null && server.name !== server.server && h('span', { class: 'detail', title: server.name }, server.name),
+    ),
     h(
       Cell,
       { label: 'State', class: `health ${server.state}` },
