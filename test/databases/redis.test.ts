@@ -135,14 +135,15 @@ describe('a command', () => {
     const reader = new RedisReader();
     const head = latin('*3\r\n$3\r\nSET\r\n$1\r\na\r\n$500000000\r\nxx');
     expect(reader.look(head, 0, head.length)).toBe('known');
-    expect(reader.command).toEqual({ name: 'set', keys: ['a'], login: null });
+    expect(reader.command).toEqual({ name: 'set', keys: ['a'], login: null, isUnclear: false });
     expect(reader.pass(head, reader.at, head.length)).toBe(head.length);
     expect(reader.passed).toBe(false);
   });
 
   it('is the same however the stream is cut', () => {
     const word = fc.oneof(
-      fc.constantFrom('GET', 'SET', 'MSET', 'EVAL', 'XREAD', 'STREAMS', 'AUTH', 'HELLO', 'CONFIG', '2', '0', 'a\r\n'),
+      // Not HELLO: with words of chance behind it, whom it logs in cannot be told, and it ends the connection.
+      fc.constantFrom('GET', 'SET', 'MSET', 'EVAL', 'XREAD', 'STREAMS', 'AUTH', 'CONFIG', '2', '0', 'a\r\n'),
       fc.uint8Array({ maxLength: 12 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
     );
     const command = fc.array(word, { minLength: 1, maxLength: 7 });
