@@ -23,6 +23,8 @@ export interface Row {
 
 export interface TargetVerdict {
   readonly most: number;
+  /** The bound in the measure's unit; null where that is not known. */
+  readonly bound: number | null;
   readonly figure: number | null;
   readonly reached: boolean;
   readonly text: string;
@@ -83,19 +85,40 @@ function verdictOn(measure: Measure, rows: readonly Row[], better: string | null
   const target = TARGETS.find((candidate) => candidate.key === measure.key);
   if (target === undefined) return null;
   const row = (name: string) => rows.find((candidate) => candidate.series === name);
-  const said = (figure: number | null, what: string, unit: string): TargetVerdict => {
+  const median = (name: string | null) => (name === null ? null : (row(name)?.value.median ?? null));
+  const said = (figure: number | null, what: string, unit: string, one: number | null): TargetVerdict => {
     const reached = figure !== null && figure <= target.most;
     const measured = figure === null ? 'not measured' : `${figure.toFixed(2)}${unit}, ${reached ? 'reached' : 'NOT reached'}`;
-    return { most: target.most, figure, reached, text: `${what}: at most ${target.most.toFixed(2)}${unit}: ${measured}` };
+    return {
+      most: target.most,
+      bound: one === null ? null : target.most * one,
+      figure,
+      reached,
+      text: `${what}: at most ${target.most.toFixed(2)}${unit}: ${measured}`,
+    };
   };
   switch (target.kind) {
     case 'ratio-to-better':
-      return said(row(SUBJECT)?.toBetter?.median ?? null, `${SUBJECT} against ${better ?? HELD_TO.join(' or ')}`, '×');
+      return said(row(SUBJECT)?.toBetter?.median ?? null, `${SUBJECT} against ${better ?? HELD_TO.join(' or ')}`, '×', median(better));
+    case 'ratio-to':
+      return said(row(target.peer)?.ratio?.median ?? null, `${SUBJECT} against ${target.peer}`, '×', median(target.peer));
+    case 'beyond-baseline': {
+      const [series, baseline] = [row(target.series)?.samples, row(measure.baseline ?? '')?.samples];
+      const beyond = series === undefined || baseline === undefined ? null : medianBeyond(series, baseline);
+      return said(beyond, `${target.series} beyond ${measure.baseline}`, ` ${measure.unit}`, null);
+    }
     case 'ratio-to-baseline':
-      return said(row(target.series)?.ratio?.median ?? null, `${target.series} against ${measure.baseline}`, '×');
+      return said(row(target.series)?.ratio?.median ?? null, `${target.series} against ${measure.baseline}`, '×', median(measure.baseline));
     case 'value':
-      return said(row(SUBJECT)?.value.median ?? null, SUBJECT, ` ${measure.unit}`);
+      return said(row(SUBJECT)?.value.median ?? null, SUBJECT, ` ${measure.unit}`, 1);
     default:
       return target satisfies never;
   }
+}
+
+/** Of what each round's sample is above that round's baseline; null where no round has both. */
+function medianBeyond(series: readonly number[], baseline: readonly number[]): number | null {
+  const rounds = Math.min(series.length, baseline.length);
+  if (rounds === 0) return null;
+  return summarise(Array.from({ length: rounds }, (_, i) => series[i]! - baseline[i]!)).median;
 }

@@ -1,7 +1,7 @@
 /** What the bench can be told on the command line. */
 import { parseArgs } from 'node:util';
 
-export const WORKS = ['http', 'bulk', 'pingpong', 'connect', 'tls', 'h2', 'memory', 'latency', 'rules', 'workers'] as const;
+export const WORKS = ['http', 'bulk', 'pingpong', 'connect', 'tls', 'h2', 'memory', 'latency', 'rules', 'identity', 'workers'] as const;
 export type WorkName = (typeof WORKS)[number];
 export const PEERS_DEFAULT = ['bulkhead', 'haproxy', 'nginx', 'http-proxy', 'node'] as const;
 export const PEERS = [...PEERS_DEFAULT, 'haproxy+log', 'haproxy+splice', 'nginx+log'] as const;

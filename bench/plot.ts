@@ -70,9 +70,9 @@ function drawRow(comparison: Comparison, y: number, series: readonly string[], x
     parts.push(
       `<text class="note" x="24" y="${y + 36}">1× is ${escapeXml(`${figure(better.value.median)} ${measure.unit} (${better.series})`)}</text>`,
     );
-  // A target in the measure's unit is a ratio here as well, once it is divided by what 1× stands for.
-  const most = target === null || better === undefined ? null : comparisonMost(comparison, better.value.median);
-  if (most !== null) parts.push(`<path class="target" d="M${x(most) - 5} ${y + 5}h5v${ROW - 10}h-5"/>`);
+  const bound = target?.bound ?? null;
+  if (bound !== null && better !== undefined)
+    parts.push(`<path class="target" d="M${x(bound / better.value.median) - 5} ${y + 5}h5v${ROW - 10}h-5"/>`);
   const marked = rows.filter((row) => row.toBetter !== null && row.series !== DIRECT && row.value.median > 0);
   for (const row of marked) {
     const { min, max, median } = row.toBetter!;
@@ -85,11 +85,6 @@ function drawRow(comparison: Comparison, y: number, series: readonly string[], x
     );
   }
   return parts.join('\n');
-}
-
-function comparisonMost(comparison: Comparison, one: number): number {
-  const most = comparison.target!.most;
-  return comparison.measure.key.startsWith('memory') ? most / one : most;
 }
 
 /** Bulkhead first, then in the order in which they ran. */

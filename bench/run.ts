@@ -20,6 +20,7 @@ import { type Circumstances, formatReport, makeReport } from './report.ts';
 import { provideTools } from './tools.ts';
 import { h2 } from './work/h2.ts';
 import { http } from './work/http.ts';
+import { identity } from './work/identity.ts';
 import { latency } from './work/latency.ts';
 import { memory } from './work/memory.ts';
 import { rules } from './work/rules.ts';
@@ -106,6 +107,7 @@ async function measureAll(options: Options, findings: Findings, folder: string):
     if (options.works.includes('memory')) await memory(arena);
     if (options.works.includes('workers')) await workers(arena);
     if (options.works.includes('rules') && options.peers.includes('bulkhead')) await rules(arena);
+    if (options.works.includes('identity') && options.peers.includes('bulkhead')) await identity(arena);
   } finally {
     for (const peer of running) await peer.stop();
     await backends.stop();
@@ -118,7 +120,7 @@ function toolsFor({ peers, works }: Options): string[] {
   // nginx is the backend for HTTP in any case.
   const tools = ['nginx', ...(CORES_APART ? ['taskset'] : [])];
   if (peers.some((peer) => peer.startsWith('haproxy'))) tools.push('haproxy');
-  if (works.some((work) => ['http', 'latency', 'rules', 'workers', 'tls'].includes(work))) tools.push('wrk');
+  if (works.some((work) => ['http', 'latency', 'rules', 'identity', 'workers', 'tls'].includes(work))) tools.push('wrk');
   if (works.includes('h2')) tools.push('h2load');
   return tools;
 }

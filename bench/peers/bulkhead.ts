@@ -18,9 +18,12 @@ export interface PolicyText {
   readonly segments: string;
   /** Lines with an indentation of six. */
   readonly rules: string;
+  /** In place of the rules of the application for HTTP: lines with an indentation of four, its rules among them. */
+  readonly web?: string;
 }
 
-const ANYONE: PolicyText = { segments: '', rules: '      - { name: anyone, action: allow }' };
+export const ANYONE_RULE = '      - { name: anyone, action: allow }';
+const ANYONE: PolicyText = { segments: '', rules: ANYONE_RULE };
 
 export const bulkhead: Peer = bulkheadWith('bulkhead', ANYONE);
 
@@ -68,6 +71,6 @@ networks:
 ${policy.segments === '' ? '' : `segments:\n${policy.segments}\n`}pools:
 ${applications.map((a) => `  ${a.name}:\n    servers: [127.0.0.1:${a.backend}]\n    idle: { connections: 256, timeout: 10m }`).join('\n')}
 applications:
-${applications.map((a) => `  ${a.name}:\n    vips: [127.0.0.1:${a.port}]\n    mode: ${a.mode}\n    pool: ${a.name}\n${'tls' in a ? `    tls: ${a.tls}\n` : ''}    timeouts: { idle: 10m, keep-alive: 10m }\n    rules:\n${a.name === 'bulk' ? ANYONE.rules : policy.rules}`).join('\n')}
+${applications.map((a) => `  ${a.name}:\n    vips: [127.0.0.1:${a.port}]\n    mode: ${a.mode}\n    pool: ${a.name}\n${'tls' in a ? `    tls: ${a.tls}\n` : ''}    timeouts: { idle: 10m, keep-alive: 10m }\n${(a.name === 'web' ? policy.web : undefined) ?? `    rules:\n${a.name === 'bulk' ? ANYONE.rules : policy.rules}`}`).join('\n')}
 `;
 }

@@ -39,10 +39,22 @@ export async function http(arena: Arena, peers: readonly RunningPeer[]): Promise
 }
 
 /** Every response has to be a 2xx and every connection has to last, or the figure is of something else. */
-export async function wrk(port: number, seconds: number, cores: Cores = 'load', scheme = 'http'): Promise<LoadResult> {
+export async function wrk(
+  port: number,
+  seconds: number,
+  cores: Cores = 'load',
+  scheme = 'http',
+  headers: readonly string[] = [],
+): Promise<LoadResult> {
   // wrk counts in whole seconds.
   const whole = Math.max(1, Math.round(seconds));
-  const args = ['-t1', `-c${HTTP_CONNECTIONS}`, `-d${whole}s`, `${scheme}://127.0.0.1:${port}/`];
+  const args = [
+    '-t1',
+    `-c${HTTP_CONNECTIONS}`,
+    `-d${whole}s`,
+    ...headers.flatMap((header) => ['-H', header]),
+    `${scheme}://127.0.0.1:${port}/`,
+  ];
   return parseWrk(await runToEnd(cores, 'wrk', args, whole * 1000 + GRACE_MS));
 }
 

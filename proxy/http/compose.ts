@@ -42,22 +42,28 @@ export class Forwarding {
       while (i < host.length && host[i] === bytes[start + i]) i++;
       if (i === host.length && this.fields.length > 0) return this.fields;
     }
-    this.host = Buffer.from(bytes.subarray(start, end));
-    const name = this.host.toString('latin1');
-    const { source, scheme } = this;
-    const forElement = source.includes(':') ? `"[${source}]"` : source === '' ? 'unknown' : source;
+    const name = bytes.toString('latin1', start, end);
+    this.host = Buffer.from(name, 'latin1');
+    const { scheme, words } = this;
+    const source = this.source === '' ? 'unknown' : this.source;
+    const forElement = source.includes(':') ? `"[${source}]"` : source;
     const hostElement = /^[A-Za-z0-9._~!#$%&'*+^`|-]+$/.test(name) ? name : `"${name}"`;
-    const { words } = this;
-    const behind = (said: string | null | undefined, own: string) => (said == null ? own : `${said}, ${own}`);
-    const lines = [
-      `X-Forwarded-For: ${behind(words?.for, source === '' ? 'unknown' : source)}`,
-      `X-Forwarded-Proto: ${words?.proto ?? scheme}`,
-      `X-Forwarded-Host: ${words?.host ?? name}`,
-      `Forwarded: ${behind(words?.forwarded, `for=${forElement};host=${hostElement};proto=${scheme}`)}`,
-    ];
-    this.fields = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+    const own = `for=${forElement};host=${hostElement};proto=${scheme}`;
+    const [chain, proto, asked, forwarded] =
+      words === null
+        ? [source, scheme, name, own]
+        : [behind(words.for, source), words.proto ?? scheme, words.host ?? name, behind(words.forwarded, own)];
+    this.fields = Buffer.from(
+      `X-Forwarded-For: ${chain}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: ${asked}\r\nForwarded: ${forwarded}\r\n\r\n`,
+      'latin1',
+    );
     return this.fields;
   }
+}
+
+/** What this hop says, behind what those before it have said. */
+function behind(said: string | null, own: string): string {
+  return said === null ? own : `${said}, ${own}`;
 }
 
 /** hot: the request as the server gets it, at the front of an empty chunk with room for it. Leaves positions of its text in `text`. */

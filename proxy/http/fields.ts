@@ -35,6 +35,10 @@ export class Fields {
   upgradeStart = 0;
   upgradeEnd = 0;
   expectContinue = false;
+  /** The last Authorization field of a request, and how many there were. */
+  authorizationCount = 0;
+  authorizationStart = 0;
+  authorizationEnd = 0;
   /** Where the body begins. */
   end = 0;
   /** Connection nominated fields of the message (RFC 9110 §7.6.1): ranges of their names, pairs. */
@@ -42,7 +46,7 @@ export class Fields {
   private nominatedCount = 0;
 
   private reset(): void {
-    this.dropCount = this.count = this.hostCount = this.nominatedCount = 0;
+    this.dropCount = this.count = this.hostCount = this.nominatedCount = this.authorizationCount = 0;
     this.contentLength = -1;
     this.chunked = this.coded = this.close = this.keepAlive = this.upgrade = this.expectContinue = false;
     this.hostStart = this.hostEnd = this.hostLineStart = this.hostLineEnd = 0;
@@ -125,6 +129,12 @@ export class Fields {
           return this.noteConnection(bytes, valueStart, valueEnd);
         }
         return spells(bytes, lineStart, nameEnd, 'keep-alive') ? this.drop(lineStart, lineEnd) : null;
+      case 13: // authorization
+        if (!request || !spells(bytes, lineStart, nameEnd, 'authorization')) return null;
+        this.authorizationCount++;
+        this.authorizationStart = valueStart;
+        this.authorizationEnd = valueEnd;
+        return null;
       case 14: // content-length
         if (!spells(bytes, lineStart, nameEnd, 'content-length')) return null;
         this.framingStart = lineStart;

@@ -27,6 +27,10 @@ export class Judgement implements HeaderLookup {
   known: ConnectionFacts;
   readonly hasAddress: boolean;
   atom: number;
+  /** Whether rules or routes ask for the path, so that it is resolved before it goes on. */
+  asksForPaths: boolean;
+  /** Who checks the tokens that requests bring; null where no rule asks who sends them. */
+  checker: TokenChecker | null;
   private readonly context: Context;
   private readonly arrival: Arrival;
   private readonly listener: ListenerPlace;
@@ -52,6 +56,8 @@ export class Judgement implements HeaderLookup {
     this.speech = arrival.stream;
     this.verdict = 0;
     this.judgedFor = HTTP;
+    this.asksForPaths = false;
+    this.checker = null;
     this.renew();
   }
 
@@ -62,14 +68,11 @@ export class Judgement implements HeaderLookup {
     const { source, listener } = this;
     this.decided = policy;
     this.application = policy.application(listener.application);
+    this.asksForPaths = image.asksForPaths || policy.routesOf(listener.application)?.asksForPaths === true;
+    this.checker = image.asksForIdentities ? policy.checkerOf(listener.application) : null;
     if (this.hasAddress) this.atom = atomOf(image, source[0], source[1], source[2], source[3]);
     this.judgedFor = this.spoken;
     this.verdict = decide(image, listener.vip, this.atom, this.judgedFor, null, this.known);
-  }
-
-  /** Whether rules or routes ask for the path, so that it is resolved before it goes on. */
-  get asksForPaths(): boolean {
-    return this.decided.image.asksForPaths || this.decided.routesOf(this.listener.application)?.asksForPaths === true;
   }
 
   /** What the request under way speaks. */
@@ -80,11 +83,6 @@ export class Judgement implements HeaderLookup {
   /** hot: whether the verdict on the connection is still that of the policy in force and of what is spoken. */
   get isCurrent(): boolean {
     return this.decided === this.context.policy && this.judgedFor === this.spoken;
-  }
-
-  /** Who checks the tokens that requests bring; null where no rule asks who sends them. */
-  get checker(): TokenChecker | null {
-    return this.decided.image.asksForIdentities ? this.decided.checkerOf(this.listener.application) : null;
   }
 
   /** Requests come from somebody else now, beside whom the connection is known to belong to. */

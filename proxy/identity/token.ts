@@ -34,12 +34,17 @@ export interface Keys {
 
 export class TokenChecker {
   readonly issuers: readonly TokenIssuer[];
+  /** Tokens come in the Authorization field and nowhere else. */
+  readonly readsAuthorization: boolean;
+  /** Changes with the keys: what was found before counts no longer. */
+  round = 0;
   readonly #keys: Keys;
   readonly #kept = new Map<string, Checked>();
   readonly #pending = new Map<string, Promise<Checked>>();
 
   constructor(issuers: readonly TokenIssuer[], keys: Keys) {
     this.issuers = issuers;
+    this.readsAuthorization = issuers.every(({ carrier }) => carrier.kind === 'header' && carrier.name.toLowerCase() === 'authorization');
     this.#keys = keys;
   }
 
@@ -57,9 +62,11 @@ export class TokenChecker {
   check(token: string, now: number): Promise<Checked> {
     const pending = this.#pending.get(token);
     if (pending !== undefined) return pending;
+    const { round } = this;
     const check = this.#check(token, now).then((checked) => {
       this.#pending.delete(token);
-      this.#keep(token, checked);
+      // Where keys have changed meanwhile, whoever waits asks again.
+      if (round === this.round) this.#keep(token, checked);
       return checked;
     });
     this.#pending.set(token, check);
@@ -68,6 +75,7 @@ export class TokenChecker {
 
   /** Keys have changed: what was refused or accepted by the old ones is looked at again. */
   forget(): void {
+    this.round++;
     this.#kept.clear();
   }
 

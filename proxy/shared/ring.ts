@@ -83,13 +83,15 @@ export class RingReader {
   private records = 0;
   private dropped = 0;
   private denials = 0;
+  /** Where what lies around the ring's end is put together. Kept: fresh memory each time has the garbage collector run over the whole heap once a second. */
+  private joined = Buffer.alloc(0);
 
   constructor(buffer: SharedArrayBuffer) {
     this.header = new Int32Array(buffer, 0, HEADER_BYTES / 4);
     this.data = Buffer.from(buffer, HEADER_BYTES, RING_BYTES);
   }
 
-  /** Hands over what has come, in at most two views that are good during the call, and answers how many records were dropped since the last call. */
+  /** Hands over what has come, in one view that is good during the call, and answers how many records were dropped since the last call. */
   drain(take: (bytes: Buffer, records: number, denials: boolean) => void): number {
     const header = this.header;
     // Records are counted before the position is published, so what is counted here may be one or two ahead, never behind.
@@ -105,15 +107,20 @@ export class RingReader {
       const denials = header[DENIALS]!;
       const denied = denials !== this.denials;
       this.denials = denials;
-      if (first < held) {
-        const whole = Buffer.concat([this.data.subarray(at, at + first), this.data.subarray(0, held - first)]);
-        take(whole, count, denied);
-      } else take(this.data.subarray(at, at + first), count, denied);
+      take(first < held ? this.join(at, held) : this.data.subarray(at, at + held), count, denied);
       Atomics.store(header, READ, written);
     }
     const dropped = header[DROPPED]!;
     const news = (dropped - this.dropped) | 0;
     this.dropped = dropped;
     return news;
+  }
+
+  /** `held` bytes from `at`, of which the last stand at the front of the ring. */
+  private join(at: number, held: number): Buffer {
+    if (this.joined.length < held) this.joined = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(held)));
+    const first = this.data.copy(this.joined, 0, at, RING_BYTES);
+    this.data.copy(this.joined, first, 0, held - first);
+    return this.joined.subarray(0, held);
   }
 }

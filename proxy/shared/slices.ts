@@ -18,9 +18,13 @@ export class Slices {
     this.counts = new Int32Array(this.buffer);
   }
 
-  /** hot: the worker's own part of a column changes by `amount`. */
+  /**
+   * hot: the worker's own part of a column changes by `amount`. A plain store: nobody else writes there, and others see it a moment later. (An
+   * atomic one costs 80 ns, at each end of each request.)
+   */
   add(worker: number, column: number, amount: number): void {
-    Atomics.add(this.counts, worker * this.columns + column, amount);
+    const at = worker * this.columns + column;
+    this.counts[at] = this.counts[at]! + amount;
   }
 
   /** hot: the column over all workers. */
@@ -36,7 +40,8 @@ export class Slices {
 
   /** hot: adds one unless the column would pass `cap`; answers whether it did. */
   claim(worker: number, column: number, cap: number): boolean {
-    this.add(worker, column, 1);
+    // Atomic, so that of two workers that come to the last place at once, each adds before it sums.
+    Atomics.add(this.counts, worker * this.columns + column, 1);
     if (this.total(column) <= cap) return true;
     this.add(worker, column, -1);
     return false;

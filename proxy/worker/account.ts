@@ -29,7 +29,6 @@ export class Party {
   readonly source: string;
   /** What the client's hello said; null where there was none. */
   readonly tls: TlsFacts | null;
-  private tlsReady: Buffer | null = null;
   /** The front of the last record, and what it was made of. */
   private ready: Buffer | null = null;
   private application = '';
@@ -43,13 +42,6 @@ export class Party {
     this.tls = tls;
   }
 
-  /** hot: the part of a record that tells of TLS. */
-  get hello(): Buffer {
-    if (this.tls === null) return NO_HELLO;
-    this.tlsReady ??= Buffer.from(helloText(this.tls));
-    return this.tlsReady;
-  }
-
   /** hot: writes the part of a record from `application` to `path`, for a flow that is a whole connection. */
   write(journal: JournalWriter, application: string, protocols: number): void {
     const { listener } = this;
@@ -60,14 +52,13 @@ export class Party {
         application,
         protocols,
         front: Buffer.from(`","application":${text(application)},"source":"`),
-        back: Buffer.from(
-          `","vip":${text(listener.text)},"protocol":${text(protocolName(protocols))},"method":null,"host":null,"path":null`,
-        ),
+        back: Buffer.from(`","vip":${text(listener.text)},"protocol":${text(protocolName(protocols))}`),
       };
     }
     journal.raw(kept.front);
     journal.plain(this.source);
     journal.raw(kept.back);
+    journal.raw(this.tls === null ? NOTHING_ASKED : Buffer.from(nothingAsked(this.tls)));
   }
 
   /** hot: the part of the record from `application` to the opening quote of the path; a connection has many requests, nearly alike. */
@@ -85,10 +76,9 @@ export class Party {
     this.protocols = protocols;
     this.host = host;
     this.method = request.bytes.toString('latin1', 0, request.methodEnd);
-    const text = (value: string | null) => JSON.stringify(value);
-    const asked = `"method":${text(this.method)},"host":${text(request.hostName.toString('latin1'))},"path":"`;
+    const asked = `${helloText(this.tls)},"method":${jsonOf(this.method)},"host":${jsonOf(request.hostName.toString('latin1'))},"path":"`;
     this.ready = Buffer.from(
-      `","application":${text(application)},"source":${text(this.source)},"vip":${text(this.listener.text)},"protocol":${text(protocolName(protocols))},${asked}`,
+      `","application":${jsonOf(application)},"source":${jsonOf(this.source)},"vip":${jsonOf(this.listener.text)},"protocol":${jsonOf(protocolName(protocols))}${asked}`,
     );
     return this.ready;
   }
@@ -211,9 +201,7 @@ function writeRecord(
     journal.text(request.bytes, request.pathStart, request.pathEnd);
     journal.quote();
   }
-  journal.raw(party.hello);
   journal.raw(outcomeBytes(policy, flow, by, reason));
-  journal.raw(BYTES_IN);
   journal.integer(flow.bytesIn);
   journal.raw(BYTES_OUT);
   journal.integer(flow.bytesOut);
@@ -236,14 +224,31 @@ function helloFields(tls: TlsFacts | null): Pick<FlowRecord, 'sni' | 'alpn' | 'j
 
 /** As a part of a line: between two others, with the comma before it. */
 function helloText(tls: TlsFacts | null): string {
-  return `,${JSON.stringify(helloFields(tls)).slice(1, -1)}`;
+  if (tls === null) return NOTHING_SAID;
+  const { sni, alpn, ja4, tls: version } = helloFields(tls);
+  return `,"sni":${jsonOf(sni)},"alpn":${jsonOf(alpn)},"ja4":${jsonOf(ja4)},"tls":${jsonOf(version)}`;
 }
 
+/** hot: JSON.stringify, at a fifth of its cost where nothing is to be escaped. */
+function jsonOf(value: string | null): string {
+  if (value === null) return 'null';
+  return PLAIN.test(value) ? `"${value}"` : JSON.stringify(value);
+}
+
+/** Text that stands for itself in JSON. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+/** Where there was no TLS. */
+const NOTHING_SAID = ',"sni":null,"alpn":null,"ja4":null,"tls":null';
 /** A client may offer as many protocols as its hello has room for. */
 const ALPN_CHARACTERS_MAX = 64;
 /** As long as a name can be; a proxy in front may tell of a longer one. */
 const SNI_CHARACTERS_MAX = 253;
-const NO_HELLO = Buffer.from(helloText(null));
+
+/** The same, and that there was no request. */
+function nothingAsked(tls: TlsFacts | null): string {
+  return `${helloText(tls)},"method":null,"host":null,"path":null`;
+}
+const NOTHING_ASKED = Buffer.from(nothingAsked(null));
 
 /** The record of a live flow, for the API. */
 export function describeFlow(context: Context, flow: Flow, party: Party, request: RequestText | null): FlowRecord {
@@ -257,10 +262,10 @@ export function describeFlow(context: Context, flow: Flow, party: Party, request
     source: party.source,
     vip: party.listener.text,
     protocol: protocolName(flow.protocols),
+    ...helloFields(party.tls),
     method: request === null ? null : text(0, request.methodEnd),
     host: request === null ? null : request.hostName.toString('latin1'),
     path: request === null ? null : text(request.pathStart, request.pathEnd),
-    ...helloFields(party.tls),
     verdict: verdictName(flow.verdict),
     rule: rule < 0 ? null : policy.image.ruleName(rule),
     tier: rule < 0 ? null : policy.image.ruleTier(rule),
@@ -290,7 +295,7 @@ function protocolName(protocols: number): string | null {
   return protocols === 0 ? null : protocolNames(protocols).at(-1)!;
 }
 
-/** What records end with, kept ready: a small table, in which one outcome takes the place of another that falls on the same slot. */
+/** What follows the path of a record, up to its numbers, kept ready: a small table, in which one outcome takes the place of another that falls on the same slot. */
 interface Outcome {
   readonly policy: PolicyInForce;
   readonly rule: number;
@@ -325,12 +330,11 @@ function outcomeBytes(policy: PolicyInForce, flow: Flow, by: EndedBy, reason: st
   const text = (value: string | null) => JSON.stringify(value);
   const decided = `"verdict":${text(verdictName(flow.verdict))},"rule":${text(rule < 0 ? null : image.ruleName(rule))},"tier":${text(rule < 0 ? null : image.ruleTier(rule))}`;
   const bytes = Buffer.from(
-    `,${decided},"generation":${generation},"server":${text(server)},"status":${status === 0 ? null : status},"ended_by":${text(by)},"reason":${text(reason)}`,
+    `,${decided},"generation":${generation},"server":${text(server)},"status":${status === 0 ? null : status},"ended_by":${text(by)},"reason":${text(reason)},"bytes_in":`,
   );
   outcomes[slot] = { policy, rule, verdict, status, server, by, reason, bytes };
   return bytes;
 }
 
-const BYTES_IN = Buffer.from(',"bytes_in":');
 const BYTES_OUT = Buffer.from(',"bytes_out":');
 const DURATION = Buffer.from(',"duration_ms":');

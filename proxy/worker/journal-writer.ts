@@ -15,13 +15,14 @@ export class JournalWriter {
   private readonly ring: RingWriter;
   private readonly clock: Clock;
   private readonly pressing: () => void;
+  /** Every record begins with the same bytes, which stay where they are. */
   private readonly line = Buffer.allocUnsafeSlow(LINE_BYTES_MAX);
+  private readonly start: number;
   private at = 0;
-  private readonly start: Buffer;
   readonly prefix: string;
-  /** The last moment written, in whole milliseconds, and its text. */
+  /** The last moment written, in whole milliseconds, and its text as it stands in a record. */
   private moment = -1;
-  private readonly momentText = Buffer.alloc(24);
+  private readonly momentText = Buffer.from('","time":"0000-00-00T00:00:00.000Z');
   private pressed = 0;
 
   constructor(ring: SharedArrayBuffer, prefix: string, clock: Clock, pressing: () => void) {
@@ -29,7 +30,7 @@ export class JournalWriter {
     this.clock = clock;
     this.pressing = pressing;
     this.prefix = prefix;
-    this.start = Buffer.from(`{"receipt":"${prefix}-`);
+    this.start = this.line.write(`{"receipt":"${prefix}-`, 'latin1');
   }
 
   receipt(number: number): string {
@@ -38,9 +39,8 @@ export class JournalWriter {
 
   /** hot: begins a record; time is monotonic milliseconds. */
   begin(receipt: number, time: number): void {
-    this.at = this.start.copy(this.line, 0);
+    this.at = this.start;
     this.hex(receipt);
-    this.raw(TIME);
     this.time(time + this.clock.epoch);
   }
 
@@ -135,7 +135,7 @@ export class JournalWriter {
     const moment = Math.floor(epochMs);
     if (moment !== this.moment) {
       this.moment = moment;
-      this.momentText.write(new Date(moment).toISOString(), 'latin1');
+      this.momentText.write(new Date(moment).toISOString(), TIME_AT, 'latin1');
     }
     this.raw(this.momentText);
   }
@@ -149,5 +149,6 @@ export class JournalWriter {
   }
 }
 
-const TIME = Buffer.from('","time":"');
+/** Where a moment stands in its text. */
+const TIME_AT = '","time":"'.length;
 const HEX = Buffer.from('0123456789abcdef');

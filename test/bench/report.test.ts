@@ -79,6 +79,20 @@ describe('compare', () => {
     expect(result.target).toMatchObject({ figure: 1.2, reached: false });
   });
 
+  it('holds it to one peer where the target names one', () => {
+    const of = measure('h2-streams');
+    const result = compare(findingsOf({ bulkhead: [12, 12], haproxy: [8, 8], nginx: [11, 11] }, of), of);
+    expect(result.target).toMatchObject({ figure: expect.closeTo(12 / 11), reached: true, bound: expect.closeTo(1.2 * 11) });
+  });
+
+  it('takes what a series costs beyond its baseline, round by round', () => {
+    const of = measure('identity-requests', 'no rule asks');
+    const result = compare(findingsOf({ 'no rule asks': [10, 20, 10], 'a rule asks': [10.4, 20.2, 12] }, of), of);
+    expect(result.target).toMatchObject({ figure: expect.closeTo(0.4), reached: true });
+    const missing = compare(findingsOf({ 'a rule asks': [1] }, of), of);
+    expect(missing.target).toMatchObject({ figure: null, reached: false });
+  });
+
   it('leaves the direct way out of the comparison', () => {
     const of = measure('latency-p50');
     const result = compare(findingsOf({ direct: [30], bulkhead: [50], nginx: [40] }, of), of);
