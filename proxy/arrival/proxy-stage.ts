@@ -8,13 +8,12 @@ import type { SourceWords } from '../balance/pool.ts';
 import type { FlowRecord } from '../observe/view.ts';
 import * as ledger from '../shared/ledger.ts';
 import { Held } from '../wire/held.ts';
-import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
 import { closeFlow, type EndedBy, Flow, openFlow, Party } from '../worker/account.ts';
 import type { Arrival, TlsFacts } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
-import type { ListenerPlace, Session } from '../worker/session.ts';
+import { type ListenerPlace, LiveSession } from '../worker/session.ts';
 import type { ProxiedFacts, ProxyHeader } from './proxied.ts';
 import { readProxyHeader } from './proxy-header.ts';
 
@@ -28,14 +27,7 @@ export function isListedProxy(listed: ProxyProtocolIn, peer: SourceWords, hasAdd
   return listed.from.some((prefix) => prefixContains(prefix, address));
 }
 
-export class ProxyStage implements WireOwner, Timed, Session {
-  deadline = Number.POSITIVE_INFINITY;
-  wheelSlot = -1;
-  wheelNext: Timed | null = null;
-  wheelPrevious: Timed | null = null;
-  nextSession: Session | null = null;
-  previousSession: Session | null = null;
-
+export class ProxyStage extends LiveSession implements WireOwner {
   readonly listener: ListenerPlace;
   private readonly context: Context;
   private readonly arrival: Arrival;
@@ -47,6 +39,7 @@ export class ProxyStage implements WireOwner, Timed, Session {
 
   /** `arrival` is the proxy itself, claimed under the caps without a cap on its source. `next` takes the connection of its client. */
   constructor(context: Context, arrival: Arrival, next: (context: Context, arrival: Arrival) => void) {
+    super();
     this.context = context;
     this.arrival = arrival;
     this.next = next;

@@ -14,7 +14,7 @@ import { type Arrival, connectionOf } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { countShadows, logDecided } from '../worker/decided.ts';
 import type { PolicyInForce } from '../worker/policy-in-force.ts';
-import type { ListenerPlace } from '../worker/session.ts';
+import { type ListenerPlace, LiveSession } from '../worker/session.ts';
 
 /** What is taken over from the session that found the protocol; it must not touch any of it afterwards. */
 export interface Handover {
@@ -35,7 +35,7 @@ export interface Handover {
   readonly isFirstOfServer: boolean;
 }
 
-export class JudgedFlow {
+export abstract class JudgedFlow extends LiveSession {
   readonly context: Context;
   readonly arrival: Arrival;
   readonly listener: ListenerPlace;
@@ -52,6 +52,7 @@ export class JudgedFlow {
   private atom: number;
 
   constructor({ context, arrival, party, protocols, startedAt, serverLabel }: Handover) {
+    super();
     this.context = context;
     this.arrival = arrival;
     this.listener = arrival.listener;

@@ -40,7 +40,7 @@ export class MysqlSession extends DatabaseSession {
     this.greet();
   }
 
-  protected words(receipt: string): Buffer {
+  words(receipt: string): Buffer {
     return errPacket(this.greetingSent ? this.sequence + 1 : 0, this.greetingSent ? 1_045 : 1_130, `denied by policy, receipt ${receipt}`);
   }
 

@@ -24,7 +24,7 @@ export class PostgresSession extends DatabaseSession {
     this.listen();
   }
 
-  protected words(receipt: string): Buffer {
+  words(receipt: string): Buffer {
     return errorResponse('28000', `denied by policy, receipt ${receipt}`);
   }
 

@@ -57,7 +57,7 @@ export class RedisSession extends DatabaseSession {
     this.heard(from.first, from.first.length);
   }
 
-  protected words(receipt: string): Buffer {
+  words(receipt: string): Buffer {
     return errorReply('NOPERM', `denied by policy, receipt ${receipt}`);
   }
 

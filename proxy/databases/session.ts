@@ -7,34 +7,26 @@ import { ALLOW, DENY, kindOf, ruleOf } from '../../policy/decide.ts';
 import type { RequestFacts } from '../../policy/request.ts';
 import type { Lease, LeasePlace, Lessee } from '../balance/lease.ts';
 import type { DialResult, FlowRecord } from '../observe/view.ts';
-import { bidFarewell, holdInTarpit } from '../relay/farewell.ts';
+import { type PartingPlace, partWith } from '../relay/parting.ts';
 import { Relay, type RelayPlace } from '../relay/relay.ts';
 import * as ledger from '../shared/ledger.ts';
 import { Held } from '../wire/held.ts';
-import type { Timed } from '../wire/wheel.ts';
 import type { Wire, WireOwner } from '../wire/wire.ts';
-import { closeFlow, describeFlow, type EndedBy, openFlow } from '../worker/account.ts';
-import { CUT, DRAINING, KEPT, type Redecided } from '../worker/redecided.ts';
-import { type Draining, drainingOf } from '../worker/revocation.ts';
-import { claimLimits, type LimitedPlace, moveLimits } from '../worker/rule-limits.ts';
-import type { Session } from '../worker/session.ts';
+import { closeFlow, countBytes, describeFlow, type EndedBy, openLate } from '../worker/account.ts';
+import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
+import type { Draining } from '../worker/revocation.ts';
+import { claimLimits } from '../worker/rule-limits.ts';
+import { Tenure, type TenurePlace } from '../worker/tenure.ts';
 import { type Handover, JudgedFlow } from './judged-flow.ts';
 
-export abstract class DatabaseSession extends JudgedFlow implements WireOwner, Session, LeasePlace, Lessee, RelayPlace, LimitedPlace {
-  deadline = Number.POSITIVE_INFINITY;
-  wheelSlot = -1;
-  wheelNext: Timed | null = null;
-  wheelPrevious: Timed | null = null;
-  nextSession: Session | null = null;
-  previousSession: Session | null = null;
-
-  protected readonly client: Wire;
+export abstract class DatabaseSession extends JudgedFlow implements WireOwner, LeasePlace, Lessee, RelayPlace, TenurePlace, PartingPlace {
+  readonly client: Wire;
   protected server: Wire | null;
   /** Bytes of the client that wait for a verdict, or for a server. */
   protected readonly held = new Held();
   /** What the flow was admitted for, as far as it holds for all of it. */
   protected request: RequestFacts | null = null;
-  draining: Draining | null = null;
+  protected readonly tenure = new Tenure(this);
   protected relay: Relay | null = null;
   protected over = false;
   private dialling = false;
@@ -52,12 +44,12 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, S
     from.client.owner = this;
     if (from.server !== null) from.server.owner = this;
     context.sessions.add(this);
-    this.count(!from.isFirstOfServer, from.first.length);
+    this.count(from.isFirstOfServer ? 1 : 0, from.first.length);
     this.awaitWords();
   }
 
   /** What a client that is denied is told. */
-  protected abstract words(receipt: string): Buffer;
+  abstract words(receipt: string): Buffer;
   /** Bytes of the client before there is a verdict. */
   protected abstract heard(bytes: Buffer, length: number): void;
   /** Both sides are there, and the verdict is yes. */
@@ -117,54 +109,37 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, S
   }
 
   private open(rule: number, verdict: ledger.RuleVerdict): void {
-    const { context, flow, listener } = this;
-    const { startedAt, server, bytesIn, bytesOut } = flow;
-    openFlow(context, flow, listener.application, rule, verdict, startedAt);
-    Object.assign(flow, { server, bytesIn, bytesOut, protocols: this.protocols });
+    const { flow } = this;
+    openLate(this.context, flow, this.listener.application, rule, verdict);
+    flow.protocols = this.protocols;
     this.tell(flow, this.request);
   }
 
   redecide(): Redecided {
     if (this.over) return KEPT;
-    if (this.listener.vip < 0) {
-      this.revoke('vip removed');
-      return CUT;
-    }
+    if (this.listener.vip < 0) return this.tenure.revoke('vip removed');
     this.takePolicy();
     // Where the flow is not admitted for one request, what the connection alone decides is decided, and every request by itself.
     const decision = this.judge(this.request);
-    const denied = kindOf(decision) === DENY && !this.application.observes;
-    if (!this.flow.live) {
-      if (!denied) return KEPT;
-      this.deny(ruleOf(decision), 'denied');
-      return CUT;
-    }
-    if (denied) return this.disallow(ruleOf(decision));
-    if (kindOf(decision) === ALLOW) moveLimits(this, ruleOf(decision), this.application.observes);
-    this.comeToEnd(null);
-    return KEPT;
-  }
-
-  private disallow(rule: number): Redecided {
-    const draining = this.relay === null ? null : drainingOf(this.context, rule, this.flow, this.draining);
-    if (draining !== null) {
-      this.comeToEnd(draining);
-      return DRAINING;
-    }
-    this.revoke(`revoked by ${this.context.policy.image.ruleName(rule)}`);
+    if (this.flow.live) return this.tenure.renew(decision, this.application.observes);
+    if (kindOf(decision) !== DENY || this.application.observes) return KEPT;
+    this.deny(ruleOf(decision), 'denied');
     return CUT;
   }
 
-  private comeToEnd(draining: Draining | null): void {
-    const before = this.draining;
-    this.draining = draining;
-    this.flow.draining = draining !== null;
-    this.relay?.swapped(before !== null && (draining === null || draining.until > before.until));
+  get draining(): Draining | null {
+    return this.tenure.draining;
   }
 
-  private revoke(reason: string): void {
-    if (this.flow.live && this.listener.application >= 0)
-      this.context.policy.ledger.add(this.listener.application, ledger.FLOWS_REVOKED, 1);
+  get canDrain(): boolean {
+    return this.relay !== null;
+  }
+
+  takeTimes(relieved: boolean): void {
+    this.relay?.swapped(relieved);
+  }
+
+  cut(reason: string): void {
     this.finish('policy', reason, true);
   }
 
@@ -243,7 +218,7 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, S
 
   /** Words of our own, to a client that is past its verdict. One that does not take them is not read on. */
   protected say(words: Buffer): void {
-    this.count(false, words.length);
+    this.count(1, words.length);
     this.client.writeBytes(words);
     if (this.client.pending > 0) this.client.pause();
   }
@@ -255,11 +230,11 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, S
     if (this.over) return;
     if (this.listener.vip < 0) {
       // A swap that has not come by here yet.
-      this.revoke('vip removed');
+      this.tenure.revoke('vip removed');
       return;
     }
     const fromClient = wire === this.client;
-    this.count(fromClient, length);
+    this.count(fromClient ? 0 : 1, length);
     if (this.over) return;
     if (this.relay !== null) {
       if (fromClient) this.fromClient(bytes, length);
@@ -272,13 +247,8 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, S
   }
 
   /** hot */
-  protected count(fromClient: boolean, length: number): void {
-    const { flow } = this;
-    if (fromClient) flow.bytesIn += length;
-    else flow.bytesOut += length;
-    const { application } = this.listener;
-    if (application >= 0) this.context.policy.ledger.add(application, fromClient ? ledger.BYTES_IN : ledger.BYTES_OUT, length);
-    if (flow.limits !== null) flow.limits.spend(length);
+  count(direction: 0 | 1, length: number): void {
+    countBytes(this, direction, length);
   }
 
   wireEnd(wire: Wire): void {
@@ -317,7 +287,7 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, S
     }
     const limit = this.relay === null ? 'detect' : this.relay.limit(now);
     if (limit === 'draining') {
-      this.revoke(`${this.draining!.reason}, its time to drain is over`);
+      this.tenure.runOut();
       return;
     }
     if (this.listener.application >= 0) this.context.policy.ledger.limit(this.listener.application, limit);
@@ -338,22 +308,6 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, S
     if (this.flow.live) into.push(describeFlow(this.context, this.flow, this.party, null));
   }
 
-  /** False where a reset is what is left. */
-  private partWith(way: DenyWith): boolean {
-    const { context, client } = this;
-    if (way === 'reset') return false;
-    if (way === 'tarpit') return holdInTarpit(context, client, this.listener.application);
-    if (way === 'close') {
-      client.close();
-      return true;
-    }
-    const words = this.words(context.journal.receipt(this.flow.receipt));
-    // The bytes are those of a protocol that is known to be past its first words.
-    if (client.error !== 0 || !bidFarewell(context, client, words, 0, null)) return false;
-    this.flow.bytesOut += words.length;
-    return true;
-  }
-
   /** The one place where it ends. */
   protected finish(by: EndedBy, reason: string, reset: boolean, way: DenyWith | null = null): void {
     if (this.over) return;
@@ -366,7 +320,8 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, S
       this.client.close();
       this.server?.close();
     } else {
-      if (way === null || !this.partWith(way)) this.client.reset();
+      // What was said is that of a protocol which is known to be past its first words.
+      if (way === null || !partWith(this, way, 0, null)) this.client.reset();
       this.server?.reset();
     }
     this.held.drop();
@@ -374,10 +329,9 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, S
     context.caps.release(this.capsColumn, this.source);
     if (listener.application >= 0) context.policy.ledger.add(listener.application, ledger.CONNECTIONS_CLOSED, 1);
     if (!flow.live) {
-      const { startedAt, bytesIn, bytesOut, server } = flow;
       // It ended before a verdict: recorded, not counted as a flow of any rule.
-      openFlow(context, flow, listener.application, -1, -1, startedAt);
-      Object.assign(flow, { bytesIn, bytesOut, server, protocols: this.protocols });
+      openLate(context, flow, listener.application, -1, -1);
+      flow.protocols = this.protocols;
     }
     closeFlow(context, flow, listener.application, this.party, null, by, reason, context.clock.now());
   }

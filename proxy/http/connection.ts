@@ -11,14 +11,13 @@ import { holdInTarpit } from '../relay/farewell.ts';
 import * as ledger from '../shared/ledger.ts';
 import type { Chunk } from '../wire/chunks.ts';
 import { Held } from '../wire/held.ts';
-import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
 import { describeFlow, type Party } from '../worker/account.ts';
 import type { Arrival } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
 import { type Draining, drainingOf } from '../worker/revocation.ts';
-import type { ListenerPlace, Session } from '../worker/session.ts';
+import { type ListenerPlace, LiveSession } from '../worker/session.ts';
 import type { Tenure } from '../worker/tenure.ts';
 import { Admission, type AdmittingPlace } from './admission.ts';
 import { LF } from './bytes.ts';
@@ -41,14 +40,7 @@ const OVER = 3;
 /** Scanning is done within one callback, so one of these serves the whole thread. */
 const requestHead = new RequestHead();
 
-export class HttpConnection implements WireOwner, Session, AdmittingPlace, RefusingPlace {
-  deadline = Number.POSITIVE_INFINITY;
-  wheelSlot = -1;
-  wheelNext: Timed | null = null;
-  wheelPrevious: Timed | null = null;
-  nextSession: Session | null = null;
-  previousSession: Session | null = null;
-
+export class HttpConnection extends LiveSession implements WireOwner, AdmittingPlace, RefusingPlace {
   readonly context: Context;
   readonly listener: ListenerPlace;
   readonly client: Wire;
@@ -73,6 +65,7 @@ export class HttpConnection implements WireOwner, Session, AdmittingPlace, Refus
   private startHttp2: StartHttp2 | null;
 
   constructor(context: Context, arrival: Arrival, startHttp2: StartHttp2 | null = null) {
+    super();
     const { listener, application, early } = arrival;
     this.startHttp2 = startHttp2;
     this.context = context;

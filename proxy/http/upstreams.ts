@@ -3,7 +3,7 @@
  * The last one in is the first one out, so that the rest can grow old and go. Those that began with a PROXY header speak for one client, and are kept
  * for it alone.
  */
-import type { Timed, Wheel } from '../wire/wheel.ts';
+import { OnWheel, type Wheel } from '../wire/wheel.ts';
 import type { Wire, WireOwner } from '../wire/wire.ts';
 
 /** Whoever has a request on the connection. */
@@ -14,11 +14,7 @@ export interface UpstreamUser {
   upstreamDrained(): void;
 }
 
-export class Upstream implements WireOwner, Timed {
-  deadline = Number.POSITIVE_INFINITY;
-  wheelSlot = -1;
-  wheelNext: Timed | null = null;
-  wheelPrevious: Timed | null = null;
+export class Upstream extends OnWheel implements WireOwner {
   wire: Wire | null = null;
   user: UpstreamUser | null = null;
   /** Row of the server. */
@@ -30,6 +26,7 @@ export class Upstream implements WireOwner, Timed {
   private readonly pool: Upstreams;
 
   constructor(pool: Upstreams, row: number, client: object | null = null) {
+    super();
     this.pool = pool;
     this.row = row;
     this.client = client;

@@ -3,7 +3,7 @@
  * Its flow is accounted for already, and holds no place under the caps; so these are bounded by themselves.
  */
 import { hitNodeLimit } from '../shared/node-limits.ts';
-import type { Timed } from '../wire/wheel.ts';
+import { OnWheel } from '../wire/wheel.ts';
 import type { Wire, WireOwner } from '../wire/wire.ts';
 import type { Context } from '../worker/context.ts';
 import { asksForEncryption } from './denial.ts';
@@ -47,11 +47,7 @@ export function holdInTarpit(context: Context, wire: Wire, application: number):
   return true;
 }
 
-class Farewell implements WireOwner, Timed {
-  deadline = Number.POSITIVE_INFINITY;
-  wheelSlot = -1;
-  wheelNext: Timed | null = null;
-  wheelPrevious: Timed | null = null;
+class Farewell extends OnWheel implements WireOwner {
   private readonly context: Context;
   private readonly wire: Wire;
   private readonly left: () => void;
@@ -62,6 +58,7 @@ class Farewell implements WireOwner, Timed {
   private over = false;
 
   constructor(context: Context, wire: Wire, milliseconds: number, left: () => void) {
+    super();
     this.context = context;
     this.wire = wire;
     this.left = left;

@@ -14,9 +14,8 @@ import type { PlannedApplication } from '../node/plan.ts';
 import type { DialResult, FlowRecord } from '../observe/view.ts';
 import * as ledger from '../shared/ledger.ts';
 import { Held } from '../wire/held.ts';
-import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
-import { closeFlow, describeFlow, type EndedBy, Flow, openLate, Party } from '../worker/account.ts';
+import { closeFlow, countBytes, describeFlow, type EndedBy, Flow, openLate, Party } from '../worker/account.ts';
 import { type Arrival, connectionOf } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { countShadows, logDecided } from '../worker/decided.ts';
@@ -24,8 +23,9 @@ import type { PolicyInForce } from '../worker/policy-in-force.ts';
 import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
 import type { Draining } from '../worker/revocation.ts';
 import { claimLimits } from '../worker/rule-limits.ts';
-import type { ListenerPlace, Session } from '../worker/session.ts';
+import { type ListenerPlace, LiveSession } from '../worker/session.ts';
 import { Tenure, type TenurePlace } from '../worker/tenure.ts';
+import { denialWords } from './denial.ts';
 import { detectClient, detectServer, MORE } from './detect.ts';
 import { detectAsFar } from './detect-refined.ts';
 import { type PartingPlace, partWith } from './parting.ts';
@@ -41,14 +41,7 @@ const OVER = 4;
 /** A silent client that may be waiting for a server to speak first gets a server after this long. */
 const SILENCE_MS = 200;
 
-export class TcpSession implements WireOwner, Session, LeasePlace, Lessee, RelayPlace, TenurePlace, PartingPlace {
-  deadline = Number.POSITIVE_INFINITY;
-  wheelSlot = -1;
-  wheelNext: Timed | null = null;
-  wheelPrevious: Timed | null = null;
-  nextSession: Session | null = null;
-  previousSession: Session | null = null;
-
+export class TcpSession extends LiveSession implements WireOwner, LeasePlace, Lessee, RelayPlace, TenurePlace, PartingPlace {
   readonly listener: ListenerPlace;
   readonly context: Context;
   readonly client: Wire;
@@ -69,8 +62,8 @@ export class TcpSession implements WireOwner, Session, LeasePlace, Lessee, Relay
   private server: Wire | null = null;
   private readonly lease: Lease;
   /** What was read before there was somewhere to send it: the client's first bytes, or the server's banner. */
-  readonly held = new Held();
-  heldFromServer = false;
+  private readonly held = new Held();
+  private heldFromServer = false;
   /** How the client's connection ends, once it is denied. */
   private denyWith: DenyWith | null = null;
   /** From when both sides are there on. */
@@ -78,6 +71,7 @@ export class TcpSession implements WireOwner, Session, LeasePlace, Lessee, Relay
   private readonly tenure = new Tenure(this);
 
   constructor(context: Context, arrival: Arrival) {
+    super();
     const { listener, source, hasAddress, application, early } = arrival;
     this.context = context;
     this.listener = listener;
@@ -174,6 +168,16 @@ export class TcpSession implements WireOwner, Session, LeasePlace, Lessee, Relay
     const { image } = this.context.policy;
     if (image.hasShadows) countShadows(this.context, this.listener.vip, this.atom, flow, this.protocols, null, this.known);
     if (image.hasLogged) logDecided(this.context, flow, this.party);
+  }
+
+  words(receipt: string): Buffer | null {
+    return denialWords(this.protocols, receipt);
+  }
+
+  /** What the client has begun with, in memory of its own; null where it has said nothing. */
+  private get begun(): Buffer | null {
+    const { held } = this;
+    return held.empty || this.heldFromServer ? null : Buffer.from(held.bytes.subarray(0, held.length));
   }
 
   private get over(): boolean {
@@ -300,11 +304,7 @@ export class TcpSession implements WireOwner, Session, LeasePlace, Lessee, Relay
 
   /** hot */
   count(direction: 0 | 1, length: number): void {
-    if (direction === 0) this.flow.bytesIn += length;
-    else this.flow.bytesOut += length;
-    const application = this.listener.application;
-    if (application >= 0) this.context.policy.ledger.add(application, direction === 0 ? ledger.BYTES_IN : ledger.BYTES_OUT, length);
-    if (this.flow.limits !== null) this.flow.limits.spend(length);
+    countBytes(this, direction, length);
   }
 
   /** First bytes, of the client or of a server that speaks first. */
@@ -420,7 +420,7 @@ export class TcpSession implements WireOwner, Session, LeasePlace, Lessee, Relay
     this.lease.cancel();
     this.lease.release();
     if (reset) {
-      if (this.denyWith === null || !partWith(this, this.denyWith)) this.client.reset();
+      if (this.denyWith === null || !partWith(this, this.denyWith, this.protocols, this.begun)) this.client.reset();
       this.server?.reset();
     } else {
       this.client.close();

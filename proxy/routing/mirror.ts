@@ -11,7 +11,7 @@ import type { PlannedApplication } from '../node/plan.ts';
 import { hitNodeLimit } from '../shared/node-limits.ts';
 import type { Chunk } from '../wire/chunks.ts';
 import { Held } from '../wire/held.ts';
-import type { Timed } from '../wire/wheel.ts';
+import { OnWheel } from '../wire/wheel.ts';
 import type { Wire } from '../wire/wire.ts';
 import { Flow } from '../worker/account.ts';
 
@@ -28,11 +28,7 @@ export interface MirroredPlace extends LeasePlace {
   readonly application: PlannedApplication;
 }
 
-export class Mirror implements Lessee, UpstreamUser, Timed {
-  deadline = Number.POSITIVE_INFINITY;
-  wheelSlot = -1;
-  wheelNext: Timed | null = null;
-  wheelPrevious: Timed | null = null;
+export class Mirror extends OnWheel implements Lessee, UpstreamUser {
   /** Of the copy; it is counted nowhere, and recorded nowhere. */
   readonly flow = new Flow();
   private readonly place: LeasePlace;
@@ -47,6 +43,7 @@ export class Mirror implements Lessee, UpstreamUser, Timed {
   private keeps = false;
 
   private constructor(of: MirroredPlace, pool: PoolBalancer, bytes: Buffer, isHead: boolean) {
+    super();
     const { context, listener, source, arrival, application } = of;
     this.place = { context, listener, source, arrival, pool };
     this.application = application;

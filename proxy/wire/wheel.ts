@@ -13,6 +13,16 @@ export interface Timed {
   expired(now: number): void;
 }
 
+/** Something that is not on the wheel yet. */
+export abstract class OnWheel implements Timed {
+  deadline = Number.POSITIVE_INFINITY;
+  wheelSlot = -1;
+  wheelNext: Timed | null = null;
+  wheelPrevious: Timed | null = null;
+
+  abstract expired(now: number): void;
+}
+
 /** How late a deadline may be noticed. */
 export const TICK_MS = 50;
 const SLOTS = 1024;

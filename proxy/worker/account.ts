@@ -157,6 +157,19 @@ export function openLate(context: Context, flow: Flow, application: number, rule
   flow.server = server;
 }
 
+/** hot: bytes of a connection that is one flow, from (0) or to (1) its client. */
+export function countBytes(
+  { context, listener, flow }: { readonly context: Context; readonly listener: ListenerPlace; readonly flow: Flow },
+  direction: 0 | 1,
+  length: number,
+): void {
+  if (direction === 0) flow.bytesIn += length;
+  else flow.bytesOut += length;
+  const { application } = listener;
+  if (application >= 0) context.policy.ledger.add(application, direction === 0 ? ledger.BYTES_IN : ledger.BYTES_OUT, length);
+  if (flow.limits !== null) flow.limits.spend(length);
+}
+
 /** hot: the flow is over. `application` is its index in the policy in force now, -1 where that no longer has it. */
 export function closeFlow(
   context: Context,

@@ -3,6 +3,7 @@
 import type { SourceWords } from '../balance/pool.ts';
 import type { PlannedApplication, SharedMemory } from '../node/plan.ts';
 import { APPLICATIONS_MAX, PROCESS_COLUMN } from '../node/plan.ts';
+import { countedSource } from '../shared/counted-source.ts';
 import type { Limit } from '../shared/ledger.ts';
 import { Slices } from '../shared/slices.ts';
 import { CLAIMED, NO_ROOM, SourceTable } from '../shared/sources.ts';
@@ -32,7 +33,8 @@ export class ConnectionCaps {
       return 'connections';
     }
     // Counted without a cap as well: one that comes with the next swap speaks of what is open then.
-    const outcome = this.sources.claim(worker, source[0], source[1], source[2], source[3], application.column, perSource);
+    const [a, b, c, d] = countedSource(source);
+    const outcome = this.sources.claim(worker, a, b, c, d, application.column, perSource);
     if (outcome === CLAIMED || perSource === Number.POSITIVE_INFINITY) return null;
     connections.add(worker, application.column, -1);
     connections.add(worker, PROCESS_COLUMN, -1);
@@ -44,6 +46,7 @@ export class ConnectionCaps {
     const { worker, connections } = this;
     connections.add(worker, PROCESS_COLUMN, -1);
     connections.add(worker, applicationColumn, -1);
-    this.sources.release(worker, source[0], source[1], source[2], source[3], applicationColumn);
+    const [a, b, c, d] = countedSource(source);
+    this.sources.release(worker, a, b, c, d, applicationColumn);
   }
 }

@@ -8,9 +8,10 @@ import { ALLOW, decide, kindOf } from '../../policy/decide.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
 import type { SourceWords } from '../balance/pool.ts';
 import type { PlannedRuleLimits } from '../node/plan.ts';
+import { countedSource } from '../shared/counted-source.ts';
 import type { Limit } from '../shared/ledger.ts';
 import { NO_ENTRY, OVER_FLOWS, OVER_NEW_FLOWS, sharedMilliseconds } from '../shared/limit-table.ts';
-import type { Timed } from '../wire/wheel.ts';
+import { OnWheel } from '../wire/wheel.ts';
 import type { Wire } from '../wire/wire.ts';
 import type { Flow, LimitsOfFlow } from './account.ts';
 import type { Context } from './context.ts';
@@ -106,7 +107,7 @@ function* countedFor(place: LimitedPlace, limited: PlannedRuleLimits): Iterable<
       yield [limited.id, EVERYONE];
       return;
     case 'source':
-      yield [limited.id, place.source];
+      yield [limited.id, countedSource(place.source)];
       return;
     case 'segment': {
       const { membership } = place.context.policy.limits!;
@@ -132,11 +133,7 @@ function refusalOf(outcome: number, limited: PlannedRuleLimits, retryMs: number)
 }
 
 /** What a live flow may still do. On the wheel for the moment at which it may read again, or has to end. */
-export class FlowLimits implements Timed, LimitsOfFlow {
-  deadline = Number.POSITIVE_INFINITY;
-  wheelSlot = -1;
-  wheelNext: Timed | null = null;
-  wheelPrevious: Timed | null = null;
+export class FlowLimits extends OnWheel implements LimitsOfFlow {
   private readonly place: LimitedPlace;
   private readonly limited: PlannedRuleLimits;
   private readonly entries: readonly number[];
@@ -149,6 +146,7 @@ export class FlowLimits implements Timed, LimitsOfFlow {
   private over = false;
 
   constructor(place: LimitedPlace, limited: PlannedRuleLimits, entries: readonly number[], observes: boolean) {
+    super();
     const { durationMs } = limited.limits;
     this.place = place;
     this.limited = limited;

@@ -1,5 +1,6 @@
 /** What every live client connection is to the worker, whatever it carries. */
 import type { FlowRecord } from '../observe/view.ts';
+import { OnWheel } from '../wire/wheel.ts';
 import type { Redecided } from './redecided.ts';
 
 /** A client connection, in whatever stage. */
@@ -16,6 +17,18 @@ export interface Session {
   describe(into: FlowRecord[]): void;
   /** Where it was accepted. */
   readonly listener: ListenerPlace;
+}
+
+/** A session that is on no list yet, and has no deadline. */
+export abstract class LiveSession extends OnWheel implements Session {
+  nextSession: Session | null = null;
+  previousSession: Session | null = null;
+
+  abstract readonly listener: ListenerPlace;
+  abstract redecide(): Redecided;
+  abstract drain(): void;
+  abstract abort(reason: string): void;
+  abstract describe(into: FlowRecord[]): void;
 }
 
 /** The VIP that a connection came in by; its indices follow the policy in force, -1 where the VIP is gone. */
