@@ -1,20 +1,17 @@
 /** What is judged of a flow to a database: who asks, by which policy, and the account of each request that is not let through. */
 import type { ProtocolSet } from '../../config/protocols.ts';
-import type { ConnectionFacts } from '../../policy/connection.ts';
 import { ALLOW, type Decision, decide, kindOf, ruleOf } from '../../policy/decide.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
 import type { RequestFacts } from '../../policy/request.ts';
 import type { Lease } from '../balance/lease.ts';
-import type { PoolBalancer, SourceWords } from '../balance/pool.ts';
-import type { PlannedApplication } from '../node/plan.ts';
+import { RelayedSession } from '../relay/relayed-session.ts';
 import * as ledger from '../shared/ledger.ts';
 import type { Wire } from '../wire/wire.ts';
 import { closeFlow, Flow, openFlow, type Party } from '../worker/account.ts';
-import { type Arrival, connectionOf } from '../worker/arrival.ts';
+import type { Arrival } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { countShadows, logDecided } from '../worker/decided.ts';
 import type { PolicyInForce } from '../worker/policy-in-force.ts';
-import { type ListenerPlace, LiveSession } from '../worker/session.ts';
 
 /** What is taken over from the session that found the protocol; it must not touch any of it afterwards. */
 export interface Handover {
@@ -35,36 +32,19 @@ export interface Handover {
   readonly isFirstOfServer: boolean;
 }
 
-export abstract class JudgedFlow extends LiveSession {
-  readonly context: Context;
-  readonly arrival: Arrival;
-  readonly listener: ListenerPlace;
-  readonly source: SourceWords;
-  readonly hasAddress: boolean;
-  readonly known: ConnectionFacts;
-  readonly flow = new Flow();
-  protected readonly party: Party;
-  protected readonly protocols: ProtocolSet;
-  application: PlannedApplication;
-  pool: PoolBalancer;
+export abstract class JudgedFlow extends RelayedSession {
+  readonly protocols: ProtocolSet;
   /** The policy by which it was last judged: a swap reaches sessions one after the other. */
   private decided: PolicyInForce;
   private atom: number;
 
-  constructor({ context, arrival, party, protocols, startedAt, serverLabel }: Handover) {
-    super();
-    this.context = context;
-    this.arrival = arrival;
-    this.listener = arrival.listener;
-    this.source = arrival.source;
-    this.hasAddress = arrival.hasAddress;
-    this.known = connectionOf(arrival);
-    this.party = party;
+  constructor({ context, arrival, party, capsColumn, protocols, startedAt, serverLabel }: Handover) {
+    const { policy } = context;
+    const { application } = arrival.listener;
+    super(context, arrival, party, policy.application(application), policy.poolOf(application), capsColumn);
     this.protocols = protocols;
     Object.assign(this.flow, { startedAt, server: serverLabel, protocols });
-    this.decided = context.policy;
-    this.application = context.policy.application(this.listener.application);
-    this.pool = context.policy.poolOf(this.listener.application);
+    this.decided = policy;
     this.atom = NO_ADDRESS_ATOM;
     this.locate();
   }

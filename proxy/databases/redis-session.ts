@@ -88,7 +88,7 @@ export class RedisSession extends DatabaseSession {
 
   override wireDrained(wire: Wire): void {
     super.wireDrained(wire);
-    this.goOn();
+    this.resumeWaiting();
   }
 
   override wireEnd(wire: Wire): void {
@@ -106,7 +106,7 @@ export class RedisSession extends DatabaseSession {
   }
 
   /** What waited may go on, as far as nothing makes it wait any longer. */
-  private goOn(): void {
+  private resumeWaiting(): void {
     if (this.over || this.pumping) return;
     if (!this.waits && !this.held.empty && !this.isDialling) this.pump(this.held.bytes, this.held.length);
     if (this.over) return;
@@ -296,7 +296,7 @@ export class RedisSession extends DatabaseSession {
     }
     if (this.over) return;
     send(length);
-    this.goOn();
+    this.resumeWaiting();
   }
 
   private loggedIn(user: string): void {

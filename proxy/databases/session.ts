@@ -1,42 +1,22 @@
-/**
- * A flow to a database whose rules ask for more than its protocol. It begins where first bytes have told the protocol, takes both wires over from
- * there, and carries them to their end; what is said meanwhile is the business of the three that extend it.
- */
-import type { DenyWith } from '../../config/document.ts';
 import { ALLOW, DENY, kindOf, ruleOf } from '../../policy/decide.ts';
 import type { RequestFacts } from '../../policy/request.ts';
-import type { Lease, LeasePlace, Lessee } from '../balance/lease.ts';
-import type { DialResult, FlowRecord } from '../observe/view.ts';
-import { type PartingPlace, partWith } from '../relay/parting.ts';
-import { Relay, type RelayPlace } from '../relay/relay.ts';
+import type { Lease } from '../balance/lease.ts';
+import { Relay } from '../relay/relay.ts';
 import * as ledger from '../shared/ledger.ts';
-import { Held } from '../wire/held.ts';
-import type { Wire, WireOwner } from '../wire/wire.ts';
-import { closeFlow, countBytes, describeFlow, type EndedBy, openLate } from '../worker/account.ts';
+import type { Wire } from '../wire/wire.ts';
 import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
-import type { Draining } from '../worker/revocation.ts';
-import { claimLimits } from '../worker/rule-limits.ts';
-import { Tenure, type TenurePlace } from '../worker/tenure.ts';
 import { type Handover, JudgedFlow } from './judged-flow.ts';
 
-export abstract class DatabaseSession extends JudgedFlow implements WireOwner, LeasePlace, Lessee, RelayPlace, TenurePlace, PartingPlace {
+export abstract class DatabaseSession extends JudgedFlow {
   readonly client: Wire;
-  protected server: Wire | null;
-  /** Bytes of the client that wait for a verdict, or for a server. */
-  protected readonly held = new Held();
+  protected readonly lease: Lease;
   /** What the flow was admitted for, as far as it holds for all of it. */
   protected request: RequestFacts | null = null;
-  protected readonly tenure = new Tenure(this);
-  protected relay: Relay | null = null;
-  protected over = false;
   private dialling = false;
-  protected readonly lease: Lease;
-  private readonly capsColumn: number;
 
   constructor(from: Handover) {
     super(from);
     const { context } = from;
-    this.capsColumn = from.capsColumn;
     this.client = from.client;
     this.server = from.server;
     this.lease = from.lease;
@@ -49,7 +29,7 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, L
   }
 
   /** What a client that is denied is told. */
-  abstract words(receipt: string): Buffer;
+  abstract override words(receipt: string): Buffer;
   /** Bytes of the client before there is a verdict. */
   protected abstract heard(bytes: Buffer, length: number): void;
   /** Both sides are there, and the verdict is yes. */
@@ -90,29 +70,18 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, L
     else this.deny(ruleOf(decision), 'denied');
   }
 
-  protected admit(rule: number, verdict: ledger.RuleVerdict): void {
-    if (verdict === ledger.RULE_ALLOW && this.context.policy.limits !== null) {
-      const refusal = claimLimits(this, rule, this.application.observes);
-      if (refusal !== null) {
-        this.deny(rule, refusal.reason);
-        return;
-      }
-    }
-    this.open(rule, verdict);
+  protected opened(): void {
+    this.tell(this.flow, this.request);
+  }
+
+  protected goOn(): void {
     if (this.server === null) this.connect();
     else this.carry();
   }
 
-  protected deny(rule: number, reason: string): void {
-    this.open(rule, ledger.RULE_DENY);
-    this.finish('policy', reason, true, this.context.policy.image.ruleDenyWith(rule) ?? 'reply');
-  }
-
-  private open(rule: number, verdict: ledger.RuleVerdict): void {
-    const { flow } = this;
-    openLate(this.context, flow, this.listener.application, rule, verdict);
-    flow.protocols = this.protocols;
-    this.tell(flow, this.request);
+  /** What it has said is that of a protocol which is known to be past its first words. */
+  protected get begun(): null {
+    return null;
   }
 
   redecide(): Redecided {
@@ -127,34 +96,6 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, L
     return CUT;
   }
 
-  get draining(): Draining | null {
-    return this.tenure.draining;
-  }
-
-  get canDrain(): boolean {
-    return this.relay !== null;
-  }
-
-  takeTimes(relieved: boolean): void {
-    this.relay?.swapped(relieved);
-  }
-
-  cut(reason: string): void {
-    this.finish('policy', reason, true);
-  }
-
-  limitedWires(): Wire[] {
-    return this.server === null ? [this.client] : [this.client, this.server];
-  }
-
-  heldBack(milliseconds: number): void {
-    this.relay?.heldBack(milliseconds);
-  }
-
-  limitPassed(_limit: ledger.Limit, reason: string): void {
-    this.finish('policy', reason, true);
-  }
-
   // --- the server ----------------------------------------------------------------------------------------------------------------
 
   private connect(): void {
@@ -163,29 +104,10 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, L
     this.reach();
   }
 
-  reach(): void {
-    const { context } = this;
-    if (!this.pickServer()) {
-      this.finish('proxy', 'no server available', true);
-      return;
-    }
-    context.wheel.arm(this, context.clock.coarse + this.application.timeouts.connect);
-    this.lease.dial(this);
-  }
-
-  /** Picks the server that is to be dialled. */
-  protected pickServer(): boolean {
-    return this.lease.pick() !== null;
-  }
-
   reached(wire: Wire): void {
     this.lease.praise();
     this.server = wire;
     this.carry();
-  }
-
-  unreached(result: DialResult): void {
-    this.finish('proxy', `dial ${result}`, true);
   }
 
   private carry(): void {
@@ -246,11 +168,6 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, L
     } else this.heard(bytes, length);
   }
 
-  /** hot */
-  count(direction: 0 | 1, length: number): void {
-    countBytes(this, direction, length);
-  }
-
   wireEnd(wire: Wire): void {
     if (this.relay !== null) {
       if (this.relay.ended(wire)) this.finishInOrder();
@@ -259,20 +176,11 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, L
     else if (!this.dialling) this.finish('client', 'closed before a verdict', false);
   }
 
-  wireError(wire: Wire, errno: number): void {
-    const reason = errno === -104 || errno === -32 ? 'reset' : `error ${errno}`;
-    this.finish(wire === this.client ? 'client' : 'server', reason, true);
-  }
-
   wireDrained(wire: Wire): void {
     if (this.relay === null) return;
     if (this.relay.drained(wire)) this.finishInOrder();
     // What it did not take may have been words of ours.
     else if (wire === this.client && this.server!.pending === 0) this.readClient();
-  }
-
-  private finishInOrder(): void {
-    this.finish(this.relay!.endedBy, 'closed', false);
   }
 
   expired(now: number): void {
@@ -285,54 +193,12 @@ export abstract class DatabaseSession extends JudgedFlow implements WireOwner, L
       this.lease.timedOut();
       return;
     }
-    const limit = this.relay === null ? 'detect' : this.relay.limit(now);
-    if (limit === 'draining') {
-      this.tenure.runOut();
-      return;
-    }
-    if (this.listener.application >= 0) this.context.policy.ledger.limit(this.listener.application, limit);
-    this.finish('proxy', `${limit} timeout`, true);
+    this.timeOver(this.relay === null ? 'detect' : this.relay.limit(now));
   }
 
   // --- the end -------------------------------------------------------------------------------------------------------------------
 
   drain(): void {
     if (!this.flow.live) this.finish('proxy', 'draining', true);
-  }
-
-  abort(reason: string): void {
-    this.finish('proxy', reason, true);
-  }
-
-  describe(into: FlowRecord[]): void {
-    if (this.flow.live) into.push(describeFlow(this.context, this.flow, this.party, null));
-  }
-
-  /** The one place where it ends. */
-  protected finish(by: EndedBy, reason: string, reset: boolean, way: DenyWith | null = null): void {
-    if (this.over) return;
-    this.over = true;
-    const { context, flow, listener } = this;
-    context.wheel.disarm(this);
-    this.lease.cancel();
-    this.lease.release();
-    if (!reset) {
-      this.client.close();
-      this.server?.close();
-    } else {
-      // What was said is that of a protocol which is known to be past its first words.
-      if (way === null || !partWith(this, way, 0, null)) this.client.reset();
-      this.server?.reset();
-    }
-    this.held.drop();
-    context.sessions.remove(this);
-    context.caps.release(this.capsColumn, this.source);
-    if (listener.application >= 0) context.policy.ledger.add(listener.application, ledger.CONNECTIONS_CLOSED, 1);
-    if (!flow.live) {
-      // It ended before a verdict: recorded, not counted as a flow of any rule.
-      openLate(context, flow, listener.application, -1, -1);
-      flow.protocols = this.protocols;
-    }
-    closeFlow(context, flow, listener.application, this.party, null, by, reason, context.clock.now());
   }
 }

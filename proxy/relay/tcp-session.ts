@@ -1,92 +1,52 @@
-/**
- * The life of a TCP flow: accepted, decided (on its first bytes where the rules ask for the protocol), dialled, relayed, accounted for.
- * This file owns that sequence and both sockets.
- */
-import type { DenyWith } from '../../config/document.ts';
 import { type ProtocolSet, SERVER_FIRST, UNKNOWN } from '../../config/protocols.ts';
-import type { ConnectionFacts } from '../../policy/connection.ts';
 import { ALLOW, DENY, type Decision, decide, kindOf, NEED_REQUEST, possibleProtocols, ruleOf } from '../../policy/decide.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
-import { Lease, type LeasePlace, type Lessee } from '../balance/lease.ts';
-import type { PoolBalancer, SourceWords } from '../balance/pool.ts';
+import { Lease } from '../balance/lease.ts';
 import { beginDatabase, speaksDatabase } from '../databases/begin.ts';
-import type { PlannedApplication } from '../node/plan.ts';
-import type { DialResult, FlowRecord } from '../observe/view.ts';
 import * as ledger from '../shared/ledger.ts';
-import { Held } from '../wire/held.ts';
-import { Wire, type WireOwner } from '../wire/wire.ts';
-import { closeFlow, countBytes, describeFlow, type EndedBy, Flow, openLate, Party } from '../worker/account.ts';
-import { type Arrival, connectionOf } from '../worker/arrival.ts';
+import { Wire } from '../wire/wire.ts';
+import { Party } from '../worker/account.ts';
+import type { Arrival } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { countShadows, logDecided } from '../worker/decided.ts';
 import type { PolicyInForce } from '../worker/policy-in-force.ts';
 import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
-import type { Draining } from '../worker/revocation.ts';
-import { claimLimits } from '../worker/rule-limits.ts';
-import { type ListenerPlace, LiveSession } from '../worker/session.ts';
-import { Tenure, type TenurePlace } from '../worker/tenure.ts';
 import { denialWords } from './denial.ts';
 import { detectClient, detectServer, MORE } from './detect.ts';
 import { detectAsFar } from './detect-refined.ts';
-import { type PartingPlace, partWith } from './parting.ts';
-import { Relay, type RelayPlace } from './relay.ts';
+import { Relay } from './relay.ts';
+import { RelayedSession } from './relayed-session.ts';
 
-/** Waiting for the client's first bytes; dialling; waiting for the server's banner; carrying; over. */
+/** Waiting for the client's first bytes; dialling; waiting for the server's banner; carrying. */
 const DETECTING = 0;
 const DIALLING = 1;
 const BANNER = 2;
 const RELAYING = 3;
-const OVER = 4;
 
 /** A silent client that may be waiting for a server to speak first gets a server after this long. */
 const SILENCE_MS = 200;
 
-export class TcpSession extends LiveSession implements WireOwner, LeasePlace, Lessee, RelayPlace, TenurePlace, PartingPlace {
-  readonly listener: ListenerPlace;
-  readonly context: Context;
+export class TcpSession extends RelayedSession {
   readonly client: Wire;
-  readonly source: SourceWords;
-  readonly arrival: Arrival;
-  readonly known: ConnectionFacts;
-  readonly hasAddress: boolean;
-  private readonly party: Party;
-  readonly flow = new Flow();
-  private readonly capsColumn: number;
-  /** The policy that this session was last decided by, and its application there: a swap reaches sessions one after the other. */
-  private decided: PolicyInForce;
-  application: PlannedApplication;
-  pool: PoolBalancer;
-  private atom: number;
+  protected readonly lease: Lease;
   protocols: ProtocolSet = 0;
+  /** The policy that this session was last decided by: a swap reaches sessions one after the other. */
+  private decided: PolicyInForce;
+  private atom: number;
   private state: number = DETECTING;
-  private server: Wire | null = null;
-  private readonly lease: Lease;
-  /** What was read before there was somewhere to send it: the client's first bytes, or the server's banner. */
-  private readonly held = new Held();
+  /** What is held is of a server that speaks first. */
   private heldFromServer = false;
-  /** How the client's connection ends, once it is denied. */
-  private denyWith: DenyWith | null = null;
-  /** From when both sides are there on. */
-  private relay: Relay | null = null;
-  private readonly tenure = new Tenure(this);
 
   constructor(context: Context, arrival: Arrival) {
-    super();
     const { listener, source, hasAddress, application, early } = arrival;
-    this.context = context;
-    this.listener = listener;
-    this.source = source;
-    this.arrival = early === null ? arrival : { ...arrival, early: null };
-    this.hasAddress = hasAddress;
-    this.known = connectionOf(arrival);
-    this.party = new Party(listener, arrival.sourceText, arrival.tls);
-    this.capsColumn = application.column;
-    this.application = application;
-    this.decided = context.policy;
-    this.pool = context.policy.poolFor(listener.application, arrival.tls, context.random);
+    const { policy } = context;
+    const party = new Party(listener, arrival.sourceText, arrival.tls);
+    const pool = policy.poolFor(listener.application, arrival.tls, context.random);
+    super(context, early === null ? arrival : { ...arrival, early: null }, party, application, pool, application.column);
+    this.decided = policy;
     this.client = new Wire(arrival.handle, this);
     this.lease = new Lease(this, this);
-    this.atom = hasAddress ? atomOf(context.policy.image, source[0], source[1], source[2], source[3]) : NO_ADDRESS_ATOM;
+    this.atom = hasAddress ? atomOf(policy.image, source[0], source[1], source[2], source[3]) : NO_ADDRESS_ATOM;
     context.sessions.add(this);
     this.flow.startedAt = context.clock.now();
     this.consider();
@@ -114,7 +74,7 @@ export class TcpSession extends LiveSession implements WireOwner, LeasePlace, Le
   /** The rules ask for what is said to a database: a session that understands it takes the flow over, wires and all. */
   private handOver(): void {
     const { arrival, capsColumn, client, context, flow, held, lease, party, protocols, server } = this;
-    this.state = OVER;
+    this.over = true;
     context.wheel.disarm(this);
     context.sessions.remove(this);
     const from = { context, arrival, party, capsColumn, protocols, startedAt: flow.startedAt, client, server, lease };
@@ -142,50 +102,28 @@ export class TcpSession extends LiveSession implements WireOwner, LeasePlace, Le
     this.client.resume();
   }
 
-  private admit(rule: number, verdict: ledger.RuleVerdict): void {
-    if (verdict === ledger.RULE_ALLOW && this.context.policy.limits !== null) {
-      const refusal = claimLimits(this, rule, this.application.observes);
-      if (refusal !== null) {
-        this.deny(rule, refusal.reason);
-        return;
-      }
-    }
-    this.open(rule, verdict);
+  protected opened(): void {
+    const { image } = this.context.policy;
+    if (image.hasShadows) countShadows(this.context, this.listener.vip, this.atom, this.flow, this.protocols, null, this.known);
+    if (image.hasLogged) logDecided(this.context, this.flow, this.party);
+  }
+
+  protected goOn(): void {
     if (this.state === BANNER) this.carry();
     else this.connect();
-  }
-
-  private deny(rule: number, reason = 'denied'): void {
-    this.open(rule, ledger.RULE_DENY);
-    this.denyWith = this.context.policy.image.ruleDenyWith(rule) ?? 'reply';
-    this.finish('policy', reason, true);
-  }
-
-  private open(rule: number, verdict: ledger.RuleVerdict): void {
-    const { flow } = this;
-    openLate(this.context, flow, this.listener.application, rule, verdict);
-    flow.protocols = this.protocols;
-    const { image } = this.context.policy;
-    if (image.hasShadows) countShadows(this.context, this.listener.vip, this.atom, flow, this.protocols, null, this.known);
-    if (image.hasLogged) logDecided(this.context, flow, this.party);
   }
 
   words(receipt: string): Buffer | null {
     return denialWords(this.protocols, receipt);
   }
 
-  /** What the client has begun with, in memory of its own; null where it has said nothing. */
-  private get begun(): Buffer | null {
+  protected get begun(): Buffer | null {
     const { held } = this;
     return held.empty || this.heldFromServer ? null : Buffer.from(held.bytes.subarray(0, held.length));
   }
 
-  private get over(): boolean {
-    return this.state === OVER;
-  }
-
   redecide(): Redecided {
-    if (this.state === OVER) return KEPT;
+    if (this.over) return KEPT;
     const { policy } = this.context;
     if (this.listener.vip < 0) {
       return this.tenure.revoke('vip removed');
@@ -207,50 +145,12 @@ export class TcpSession extends LiveSession implements WireOwner, LeasePlace, Le
     return this.tenure.renew(decision, this.application.observes);
   }
 
-  get canDrain(): boolean {
-    return this.relay !== null;
-  }
-
-  takeTimes(relieved: boolean): void {
-    this.relay?.swapped(relieved);
-  }
-
-  cut(reason: string): void {
-    this.finish('policy', reason, true);
-  }
-
-  get draining(): Draining | null {
-    return this.tenure.draining;
-  }
-
-  limitedWires(): Wire[] {
-    return this.server === null ? [this.client] : [this.client, this.server];
-  }
-
-  heldBack(milliseconds: number): void {
-    this.relay?.heldBack(milliseconds);
-  }
-
-  limitPassed(_limit: ledger.Limit, reason: string): void {
-    this.finish('policy', reason, true);
-  }
-
   // --- the server ----------------------------------------------------------------------------------------------------------------
 
   private connect(): void {
     this.state = DIALLING;
     this.client.pause();
     this.reach();
-  }
-
-  reach(): void {
-    const { context } = this;
-    if (this.lease.pick() === null) {
-      this.finish('proxy', 'no server available', true);
-      return;
-    }
-    context.wheel.arm(this, context.clock.coarse + this.application.timeouts.connect);
-    this.lease.dial(this);
   }
 
   reached(wire: Wire): void {
@@ -266,10 +166,6 @@ export class TcpSession extends LiveSession implements WireOwner, LeasePlace, Le
       // Reads the server, unless a swap has made the answer plain meanwhile.
       this.consider();
     }
-  }
-
-  unreached(result: DialResult): void {
-    this.finish('proxy', `dial ${result}`, true);
   }
 
   // --- carrying ------------------------------------------------------------------------------------------------------------------
@@ -299,12 +195,7 @@ export class TcpSession extends LiveSession implements WireOwner, LeasePlace, Le
       this.count(fromClient ? 0 : 1, length);
       if (fromClient) this.relay!.toServer(bytes, length);
       else this.relay!.toClient(bytes, 0, length);
-    } else if (this.state !== OVER) this.hold(wire, bytes, length);
-  }
-
-  /** hot */
-  count(direction: 0 | 1, length: number): void {
-    countBytes(this, direction, length);
+    } else if (!this.over) this.hold(wire, bytes, length);
   }
 
   /** First bytes, of the client or of a server that speaks first. */
@@ -349,17 +240,8 @@ export class TcpSession extends LiveSession implements WireOwner, LeasePlace, Le
     } else if (wire !== this.client) this.finish('server', 'closed before its first byte', true);
   }
 
-  wireError(wire: Wire, errno: number): void {
-    const reason = errno === -104 || errno === -32 ? 'reset' : `error ${errno}`;
-    this.finish(wire === this.client ? 'client' : 'server', reason, true);
-  }
-
   wireDrained(wire: Wire): void {
     if (this.state === RELAYING && this.relay!.drained(wire)) this.finishInOrder();
-  }
-
-  private finishInOrder(): void {
-    this.finish(this.relay!.endedBy, 'closed', false);
   }
 
   /** The bytes will not tell any more: judged as what they have told, or as `unknown`. */
@@ -372,7 +254,7 @@ export class TcpSession extends LiveSession implements WireOwner, LeasePlace, Le
     if (this.decided !== this.context.policy) {
       // A swap is under way that has not come by here yet; what it leaves in place is looked at again with the next tick.
       this.redecide();
-      if (this.state !== OVER && this.wheelSlot < 0) this.context.wheel.arm(this, now);
+      if (!this.over && this.wheelSlot < 0) this.context.wheel.arm(this, now);
       return;
     }
     if (this.state === DETECTING) {
@@ -386,55 +268,12 @@ export class TcpSession extends LiveSession implements WireOwner, LeasePlace, Le
     else if (this.state === BANNER) {
       this.context.policy.ledger.limit(this.listener.application, 'detect');
       this.settleUnknown();
-    } else if (this.state === RELAYING) {
-      const limit = this.relay!.limit(now);
-      if (limit === 'draining') {
-        this.tenure.runOut();
-        return;
-      }
-      if (this.listener.application >= 0) this.context.policy.ledger.limit(this.listener.application, limit);
-      this.finish('proxy', `${limit} timeout`, true);
-    }
+    } else if (this.state === RELAYING) this.timeOver(this.relay!.limit(now));
   }
 
   // --- the end -------------------------------------------------------------------------------------------------------------------
 
   drain(): void {
     if (this.state === DETECTING) this.finish('proxy', 'draining', true);
-  }
-
-  abort(reason: string): void {
-    this.finish('proxy', reason, true);
-  }
-
-  describe(into: FlowRecord[]): void {
-    if (this.flow.live) into.push(describeFlow(this.context, this.flow, this.party, null));
-  }
-
-  /** The one place where a flow ends. */
-  private finish(by: EndedBy, reason: string, reset: boolean): void {
-    if (this.state === OVER) return;
-    this.state = OVER;
-    const { context } = this;
-    context.wheel.disarm(this);
-    this.lease.cancel();
-    this.lease.release();
-    if (reset) {
-      if (this.denyWith === null || !partWith(this, this.denyWith, this.protocols, this.begun)) this.client.reset();
-      this.server?.reset();
-    } else {
-      this.client.close();
-      this.server?.close();
-    }
-    this.held.drop();
-    context.sessions.remove(this);
-    context.caps.release(this.capsColumn, this.source);
-    if (this.listener.application >= 0) context.policy.ledger.add(this.listener.application, ledger.CONNECTIONS_CLOSED, 1);
-    if (!this.flow.live) {
-      // It ended before a verdict: recorded, not counted as a flow of any rule.
-      openLate(context, this.flow, this.listener.application, -1, -1);
-    }
-    this.flow.protocols = this.protocols;
-    closeFlow(context, this.flow, this.listener.application, this.party, null, by, reason, context.clock.now());
   }
 }
