@@ -16,6 +16,7 @@ import {
   TLS_HANDSHAKE_TIMEOUT_MS_DEFAULT,
 } from './defaults.ts';
 import { DENY_WITH } from './document.ts';
+import { PROTOCOL_WORDS } from './elsewhere.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { identityPatterns, tls } from './schema-connection.ts';
 import { mysql, postgres, redis } from './schema-databases.ts';
@@ -75,7 +76,7 @@ function ruleWith<const A extends readonly [string, ...string[]]>(actions: A) {
     ports: noted(z.array(ports).min(1).optional().describe("The VIP's port: numbers and ranges such as 8000-8099."), {
       expects: `a list such as [8080, 8000-8099] with at least one entry${WITHOUT}`,
     }),
-    protocols: noted(z.array(choice(PROTOCOLS)).min(1).optional().describe('Protocols as found in the bytes.'), {
+    protocols: noted(z.array(choice(PROTOCOLS, PROTOCOL_WORDS)).min(1).optional().describe('Protocols as found in the bytes.'), {
       expects: `a list such as [http] with at least one entry${WITHOUT}`,
     }),
     tls: tls.optional().describe('What the ClientHello of a TLS connection must say.'),

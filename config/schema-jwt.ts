@@ -1,6 +1,7 @@
 /** Tokens by which clients of an application show who they are. */
 import * as z from 'zod';
 import { TOKEN_CLOCK_SKEW_MS_DEFAULT } from './defaults.ts';
+import { TOKEN_ALGORITHM_WORDS } from './elsewhere.ts';
 import { TOKEN_ALGORITHMS } from './jwt.ts';
 import { fieldName } from './schema-http.ts';
 import { choice, duration, noted, refuse, required } from './schema-leaves.ts';
@@ -46,10 +47,13 @@ export const jwt = noted(
         from: noted(carrier.optional().describe('What brings the token; absent: Authorization, as a bearer token.'), {
           default: { header: 'authorization' },
         }),
-        algorithms: noted(z.array(choice(TOKEN_ALGORITHMS)).min(1).optional().describe('Signatures that are accepted.'), {
-          expects: 'a list such as [RS256, ES256]',
-          default: [...TOKEN_ALGORITHMS],
-        }),
+        algorithms: noted(
+          z.array(choice(TOKEN_ALGORITHMS, TOKEN_ALGORITHM_WORDS)).min(1).optional().describe('Signatures that are accepted.'),
+          {
+            expects: 'a list such as [RS256, ES256]',
+            default: [...TOKEN_ALGORITHMS],
+          },
+        ),
         'clock-skew': duration('How far the clocks of issuer and proxy may be apart.', TOKEN_CLOCK_SKEW_MS_DEFAULT),
         claims: noted(z.array(z.string().min(1).max(64)).max(16).default([]).describe('Claims that become identities: claim:NAME=VALUE.'), {
           expects: 'a list such as [groups]',

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import type { Prefix } from './address.ts';
 import { parseAddress, parsePrefix } from './address.ts';
 import { adviseAddress } from './advice.ts';
+import type { ElsewhereWords } from './elsewhere.ts';
 import type { Refusal } from './endpoint.ts';
 import { parseEndpoint, parseEndpointRange, parsePortRange, parseServerEndpoint } from './endpoint.ts';
 import { NAME_CHARACTERS_MAX } from './limits.ts';
@@ -31,6 +32,8 @@ export interface Note {
   readonly pattern?: string;
   /** A required key's value in a file that lacks it, so that the rest of its container can still be looked at. Never in a document. */
   readonly standIn?: unknown;
+  /** What words mean here that are right elsewhere. */
+  readonly elsewhere?: ElsewhereWords;
   /** Keys of the language that this version does not know yet. */
   readonly later?: readonly string[];
 }
@@ -116,8 +119,12 @@ export function count(least: number, most: number) {
   return noted(z.int().min(least).max(most), { expects: `a whole number from ${least} to ${most}` });
 }
 
-export function choice<const T extends readonly [string, ...string[]]>(values: T) {
-  return noted(z.enum(values), { expects: values.length === 1 ? `"${values[0]}"` : `one of ${values.join(', ')}` });
+/** `elsewhere`: words that somebody may bring along, and what they mean here. */
+export function choice<const T extends readonly [string, ...string[]]>(values: T, elsewhere?: ElsewhereWords) {
+  return noted(z.enum(values), {
+    expects: values.length === 1 ? `"${values[0]}"` : `one of ${values.join(', ')}`,
+    ...(elsewhere && { elsewhere }),
+  });
 }
 
 export function flag(about: string) {

@@ -16,6 +16,7 @@ import {
   SERVER_PROTOCOL_DEFAULT,
   SERVER_WEIGHT_DEFAULT,
 } from './defaults.ts';
+import { SERVER_PROTOCOL_WORDS } from './elsewhere.ts';
 import { host, path } from './schema-http.ts';
 import { choice, count, duration, noted, off, percent, refuse, required, serverEndpoint, withDefault } from './schema-leaves.ts';
 import { proxyProtocolOut } from './schema-proxy.ts';
@@ -114,7 +115,7 @@ export const pool = z.strictObject({
   }),
   retries: retries.prefault({}).describe('Dials of another server after a failed one.'),
   protocol: withDefault(
-    choice(['http', 'h2']),
+    choice(['http', 'h2'], SERVER_PROTOCOL_WORDS),
     SERVER_PROTOCOL_DEFAULT,
     SERVER_PROTOCOL_DEFAULT,
     'What the servers speak to applications of mode http: http is HTTP/1.1; h2 is HTTP/2, without an upgrade from HTTP/1.1.',

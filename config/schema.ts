@@ -13,6 +13,7 @@ import {
   STATE_FOLDER_DEFAULT,
 } from './defaults.ts';
 import { ADMIN_ROLES } from './document.ts';
+import { PROTOCOL_WORDS } from './elsewhere.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { application, guardrail, rule } from './schema-applications.ts';
 import { connectionFields, identityPatterns } from './schema-connection.ts';
@@ -224,7 +225,7 @@ const segment = z.strictObject({
 const flowTest = z.strictObject({
   from: required(address, '0.0.0.0', 'The source address.'),
   to: required(endpoint(), 'unix:/-', 'The VIP: IP:port or unix:/path. Where there is none, the verdict is deny.'),
-  protocol: choice(PROTOCOLS).optional().describe('The protocol of the flow; http where method, host or path are given.'),
+  protocol: choice(PROTOCOLS, PROTOCOL_WORDS).optional().describe('The protocol of the flow; http where method, host or path are given.'),
   method: method.optional().describe('The method of the request.'),
   host: host.optional().describe('The host of the request.'),
   path: path.optional().describe('The path of the request.'),

@@ -195,8 +195,13 @@ function hintFor(value: unknown, path: Path, issue: Issue): { hint: string; sugg
   const schemas = schemasAt(path);
   const types = schemas.map((schema) => schema._zod.def.type);
   if (value === 'pass' && path.at(-1) === 'action') return { hint: ' Only a rule of guardrails: may pass a flow on.' };
-  if (issue.code === 'invalid_value' && typeof value === 'string')
-    return { hint: '', suggestion: nearest(value, issue.values.map(String)) };
+  if (issue.code === 'invalid_value' && typeof value === 'string') {
+    const word = value.toLowerCase();
+    const words = schemas.map((schema) => noteOf(schema).elsewhere ?? {}).find((each) => Object.hasOwn(each, word));
+    const elsewhere = words?.[word];
+    if (elsewhere === undefined) return { hint: '', suggestion: nearest(value, issue.values.map(String)) };
+    return { hint: elsewhere.hint === undefined ? '' : ` ${elsewhere.hint}`, suggestion: elsewhere.means };
+  }
   if (value === null) return { hint: ' Give it a value, or remove the key.' };
   if (types.includes('array') && /^[A-Za-z0-9._:/*-]{1,60}$/.test(String(value)))
     return { hint: ` Put it in brackets: [${String(value)}].` };

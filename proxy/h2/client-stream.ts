@@ -1,6 +1,7 @@
 /** A stream of a client: its requests go to a connection of HTTP/1.1 of its own, whose answers leave as frames. */
 import { H2, HTTP } from '../../config/protocols.ts';
 import { COLON, spells } from '../http/bytes.ts';
+import type { Wire } from '../wire/wire.ts';
 import type { StreamSpeech } from '../worker/arrival.ts';
 import { lineEndOf } from './field-encoder.ts';
 import { INTERNAL_ERROR } from './frame.ts';
@@ -51,6 +52,18 @@ export class ClientStream extends Stream {
     else this.deliverHead(head.bytes, shown, ended);
   }
 
+  /**
+   * Ends the response under way by trailers, whole lines: what of its body has not left is given up, and what its owner still writes goes nowhere. False
+   * where there is no response that could have any.
+   */
+  endBy(trailers: Buffer): boolean {
+    if (this.id === 0 || this.inHead || this.localDone || this.outgoing.isEndless) return false;
+    this.muted = this.localDone = true;
+    this.host.sendTrailers(this.id, trailers);
+    this.localEnded();
+    return true;
+  }
+
   protected finished(): void {
     this.session.finished(this);
   }
@@ -97,6 +110,11 @@ export class ClientStream extends Stream {
     if (last) this.localEnded();
     return bodyStart;
   }
+}
+
+/** As `endBy`, for whatever a client's connection is: false where it is no stream of HTTP/2. */
+export function endByTrailers(client: Wire, trailers: Buffer): boolean {
+  return client.handle instanceof ClientStream && client.handle.endBy(trailers);
 }
 
 function trimmed(bytes: Buffer, start: number, end: number): number {

@@ -44,7 +44,9 @@ export const FRAME_SIZE_ERROR = 6;
 export const REFUSED_STREAM = 7;
 export const CANCEL = 8;
 export const COMPRESSION_ERROR = 9;
+export const CONNECT_ERROR = 10;
 export const ENHANCE_YOUR_CALM = 11;
+export const INADEQUATE_SECURITY = 12;
 
 /** hot: the nine bytes before a payload. Answers where the payload begins. */
 export function writeFrameHead(out: Buffer, at: number, length: number, type: number, flags: number, stream: number): number {

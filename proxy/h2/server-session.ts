@@ -13,7 +13,6 @@ import {
   FRAME_HEAD_BYTES,
   NO_ERROR,
   PROTOCOL_ERROR,
-  REFUSED_STREAM,
   SETTING_ENABLE_CONNECT_PROTOCOL,
   SETTING_ENABLE_PUSH,
   SETTING_INITIAL_WINDOW_SIZE,
@@ -21,6 +20,7 @@ import {
   SETTING_MAX_HEADER_LIST_SIZE,
   STREAM_ID_MAX,
 } from './frame.ts';
+import { errnoOfReset, UNTOUCHED_ERRNO } from './reset-code.ts';
 import { ResponseLines } from './response-lines.ts';
 import { type RequestRanges, ServerStream, type ServerStreamHost } from './server-stream.ts';
 import { Session, type SessionLimit } from './session.ts';
@@ -125,8 +125,8 @@ export class ServerSession extends Session implements ServerStreamHost {
   protected headers(id: number, bytes: Buffer, start: number, end: number, ended: boolean): boolean {
     const stream = this.streams.get(id) as ServerStream | undefined;
     if (stream === undefined) {
-      if (this.isIdle(id)) return this.fail(PROTOCOL_ERROR);
-      return this.decode(bytes, start, end, null);
+      // What it does not wait for is thrown away all the same: the table has to be kept in step.
+      return this.unknown(id) && this.decode(bytes, start, end, null);
     }
     if (stream.responded) return this.trailers(stream, bytes, start, end, ended);
     responseLines.begin(SERVER_HEAD_BYTES_MAX, stream.webSocketKey);
@@ -167,7 +167,8 @@ export class ServerSession extends Session implements ServerStreamHost {
   }
 
   protected override streamReset(stream: Stream, code: number): void {
-    stream.lost(code === REFUSED_STREAM);
+    if (stream.remoteDone) stream.mute();
+    else stream.lost(errnoOfReset(code));
   }
 
   protected override goneAway(lastStream: number): void {
@@ -176,7 +177,7 @@ export class ServerSession extends Session implements ServerStreamHost {
     for (const stream of [...this.streams.values()]) {
       if (stream.id <= lastStream) continue;
       this.forget(stream, stream.id, true);
-      stream.lost(true);
+      stream.lost(UNTOUCHED_ERRNO);
     }
   }
 

@@ -3,7 +3,7 @@ import { COLON, spells } from '../http/bytes.ts';
 import { SERVER_HEAD_BYTES_MAX } from './allowance.ts';
 import { lineEndOf } from './field-encoder.ts';
 import { isText } from './field-line.ts';
-import { CANCEL } from './frame.ts';
+import { CANCEL, PROTOCOL_ERROR } from './frame.ts';
 import { lengthOf } from './line-text.ts';
 import type { ResponseLines } from './response-lines.ts';
 import { Stream } from './stream.ts';
@@ -74,6 +74,11 @@ export class ServerStream extends Stream {
   /** Whether its owner has not read what came before an interim head: no window counts those, so the server has to be stopped otherwise. */
   isFlooded(lines: ResponseLines): boolean {
     return lines.status < 200 && this.heldBytes + lines.head.length > SERVER_HEAD_BYTES_MAX;
+  }
+
+  /** hot: as of any stream, but that there is no body before the final head (RFC 9113 §8.1), and no end. */
+  override data(bytes: Buffer, from: number, to: number, counted: number, ended: boolean): number {
+    return this.responded || this.remoteDone ? super.data(bytes, from, to, counted, ended) : PROTOCOL_ERROR;
   }
 
   /** hot: a response's head, which `lines` holds. */

@@ -79,6 +79,7 @@ export abstract class Session extends StreamKeeper implements FrameTaker {
       case frames.PRIORITY:
         if (stream === 0) return this.fail(frames.PROTOCOL_ERROR);
         if (length !== 5) return this.streamFault(stream, frames.FRAME_SIZE_ERROR);
+        // RFC 7540 §5.3.1. RFC 9113 has dropped priorities, and this rule with them; nobody honest breaks it.
         if (frames.readWord31(bytes, at) === stream) return this.streamFault(stream, frames.PROTOCOL_ERROR);
         return this.control();
       case frames.GOAWAY:
@@ -114,7 +115,10 @@ export abstract class Session extends StreamKeeper implements FrameTaker {
       return this.unknown(id);
     }
     const code = stream.data(bytes, from, to, length, ended);
-    return code === frames.NO_ERROR ? this.alive : this.streamFault(id, code);
+    if (code === frames.NO_ERROR) return this.alive;
+    // Nobody takes what was refused, and the other streams would miss it: the window is theirs as well.
+    this.giveBack(length);
+    return this.streamFault(id, code);
   }
 
   private headersFrame(bytes: Buffer, start: number, length: number, flags: number, stream: number): boolean {
@@ -266,16 +270,17 @@ export abstract class Session extends StreamKeeper implements FrameTaker {
   /** A frame for a stream that is not open. */
   protected unknown(id: number): boolean {
     if (this.isIdle(id)) return this.fail(frames.PROTOCOL_ERROR);
-    // RFC 9113 §5.1: what was on its way when we ended the stream is no fault of the peer's.
-    if (this.endedLately(id) === 'by-us') return true;
-    return this.fail(frames.STREAM_CLOSED);
+    // RFC 9113 §5.1: what was on its way when we ended the stream is no fault of the peer's; nor is what ended too long ago to tell.
+    return this.endedLately(id) !== 'by-peer' || this.fail(frames.STREAM_CLOSED);
   }
 
   /** The peer did something wrong on one stream, which ends by it. False where that is too much. */
   protected streamFault(id: number, code: number): boolean {
     const stream = this.streams.get(id);
+    // RFC 9113 §6.4: a stream that was never opened cannot be ended either.
+    if (stream === undefined && this.isIdle(id)) return this.fail(code);
     this.writer.reset(id, code);
-    if (stream === undefined) this.noteEnded(-id);
+    if (stream === undefined) this.noteEnded(id, true);
     else this.drop(stream);
     return this.countReset();
   }

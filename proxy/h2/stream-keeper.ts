@@ -2,7 +2,7 @@
  * A connection that speaks HTTP/2: its streams, what they may send and in what turn, and how it ends. What comes by it is read in `session.ts`.
  */
 import { COLON } from '../http/bytes.ts';
-import type { Timed } from '../wire/wheel.ts';
+import { OnWheel } from '../wire/wheel.ts';
 import type { Wire, WireOwner } from '../wire/wire.ts';
 import type { Context } from '../worker/context.ts';
 import { CLIENT_WINDOW_BYTES, ENDED_KEPT, LEAVING_BYTES_MAX, LEAVING_MS } from './allowance.ts';
@@ -21,11 +21,7 @@ const OVER = 2;
 /** What the ping says that goes with a first GOAWAY; any eight bytes would do. */
 const GRACE = Buffer.from('bulkhead');
 
-export abstract class StreamKeeper implements WireOwner, Timed, StreamHost<Stream>, TurnTaker {
-  deadline = Number.POSITIVE_INFINITY;
-  wheelSlot = -1;
-  wheelNext: Timed | null = null;
-  wheelPrevious: Timed | null = null;
+export abstract class StreamKeeper extends OnWheel implements WireOwner, StreamHost<Stream>, TurnTaker {
   scheduled = false;
   sendWindow: number = frames.WINDOW_INITIAL;
   readonly context: Context;
@@ -48,14 +44,17 @@ export abstract class StreamKeeper implements WireOwner, Timed, StreamHost<Strea
   private ungiven = 0;
   private waiting: Stream[] = [];
   private due: Stream[] = [];
-  /** Streams that ended lately: their numbers, below 0 where it was we who ended them. */
-  private readonly ended = new Int32Array(ENDED_KEPT);
-  private endedAt = 0;
+  /** Numbers of streams that ended lately, by whom. Apart, so that many that end in order do not push out what a peer cannot know yet. */
+  private readonly endedByUs = new Int32Array(ENDED_KEPT);
+  private readonly endedByPeer = new Int32Array(ENDED_KEPT);
+  private endedByUsAt = 0;
+  private endedByPeerAt = 0;
   private leftBytes = 0;
   /** The last stream has ended. */
   private idleDue = false;
 
   constructor(context: Context, wire: Wire) {
+    super();
     this.context = context;
     this.wire = wire;
     this.writer = new FrameWriter(wire, this);
@@ -94,7 +93,7 @@ export abstract class StreamKeeper implements WireOwner, Timed, StreamHost<Strea
 
   /** Whether the stream ended lately, and by whom. */
   protected endedLately(id: number): 'by-us' | 'by-peer' | null {
-    return this.ended.includes(-id) ? 'by-us' : this.ended.includes(id) ? 'by-peer' : null;
+    return this.endedByUs.includes(id) ? 'by-us' : this.endedByPeer.includes(id) ? 'by-peer' : null;
   }
 
   // --- what streams ask for ------------------------------------------------------------------------------------------------------
@@ -157,7 +156,8 @@ export abstract class StreamKeeper implements WireOwner, Timed, StreamHost<Strea
   }
 
   endStream(stream: Stream, code: number): void {
-    if (this.state === OPEN && !(stream.localDone && stream.remoteDone)) this.writer.reset(stream.id, code);
+    // RFC 9113 §5.4.2: a stream that the peer has reset is not reset in turn.
+    if (this.state === OPEN && this.streams.has(stream.id) && !(stream.localDone && stream.remoteDone)) this.writer.reset(stream.id, code);
     this.forget(stream, stream.id, true);
   }
 
@@ -176,7 +176,7 @@ export abstract class StreamKeeper implements WireOwner, Timed, StreamHost<Strea
   protected forget(stream: Stream, id: number, byUs: boolean): void {
     if (!this.streams.delete(id)) return;
     stream.waits = false;
-    this.noteEnded(byUs ? -id : id);
+    this.noteEnded(id, byUs);
     this.mayIdle();
   }
 
@@ -187,8 +187,10 @@ export abstract class StreamKeeper implements WireOwner, Timed, StreamHost<Strea
     this.writer.later();
   }
 
-  protected noteEnded(id: number): void {
-    this.ended[this.endedAt++ % ENDED_KEPT] = id;
+  /** hot */
+  protected noteEnded(id: number, byUs: boolean): void {
+    if (byUs) this.endedByUs[this.endedByUsAt++ % ENDED_KEPT] = id;
+    else this.endedByPeer[this.endedByPeerAt++ % ENDED_KEPT] = id;
   }
 
   // --- the turn ------------------------------------------------------------------------------------------------------------------

@@ -21,8 +21,6 @@ const UV_EOF = -4095;
 const UV_ECANCELED = -125;
 const UV_ECONNRESET = -104;
 const UV_EPIPE = -32;
-/** EAGAIN: the peer has not looked at the request, which can be sent again whatever it is (RFC 9113 §8.7). */
-export const UNTOUCHED_ERRNO = -11;
 
 /** Decoding is done within one callback, so one of these serves the whole thread. */
 export const trailerLines = new TrailerLines();
@@ -48,6 +46,8 @@ export abstract class Stream implements StreamHandle {
   closed: boolean;
   /** Its owner has said its last word: it serves no other stream. */
   retired: boolean;
+  /** What a reset by its owner says, where something better is known than a fault on our side; -1 otherwise. */
+  resetCode: number;
   /** In the session's list of those who wait for a window. */
   waits: boolean;
   /** In its list of those with something to deliver. */
@@ -62,6 +62,8 @@ export abstract class Stream implements StreamHandle {
   private reading: boolean;
   /** The peer has given the stream up. */
   private broken: boolean;
+  /** The peer listens no more, though what it said is whole. */
+  protected muted: boolean;
   private receivable: number;
   private ungiven: number;
   private readonly held: Held;
@@ -84,7 +86,8 @@ export abstract class Stream implements StreamHandle {
     this.outgoing = new BodyText();
     this.inHead = true;
     this.incoming = new IncomingBody();
-    this.reading = this.broken = false;
+    this.reading = this.broken = this.muted = false;
+    this.resetCode = -1;
     this.receivable = 0;
     this.ungiven = 0;
     this.held = new Held();
@@ -108,6 +111,8 @@ export abstract class Stream implements StreamHandle {
     this.sendWindow = sendWindow;
     this.remoteDone = this.localDone = false;
     this.inHead = true;
+    this.muted = false;
+    this.resetCode = -1;
     this.incoming.begin(0);
     this.receivable = STREAM_WINDOW_BYTES;
     this.ungiven = 0;
@@ -213,8 +218,17 @@ export abstract class Stream implements StreamHandle {
     this.ungiven = 0;
   }
 
-  /** The stream was ended from the other side, or the connection was: the wire is told so. `untouched`: the peer has not looked at it. */
-  lost(untouched = false): void {
+  /**
+   * The peer has said all, and gives up the rest of what we say, which is no fault (RFC 9113 §8.1). What the owner still writes of its message goes
+   * nowhere.
+   */
+  mute(): void {
+    this.muted = true;
+    this.pump();
+  }
+
+  /** The stream was ended from the other side, or the connection was: the wire is told so, by this errno. */
+  lost(errno = UV_ECONNRESET): void {
     this.id = 0;
     this.remoteDone = this.localDone = true;
     if (this.closed) return;
@@ -222,7 +236,7 @@ export abstract class Stream implements StreamHandle {
     if (this.heldPayload > 0) this.host.giveBack(this.heldPayload);
     this.heldPayload = 0;
     this.broken = true;
-    this.wire?.take(untouched ? UNTOUCHED_ERRNO : UV_ECONNRESET);
+    this.wire?.take(errno);
   }
 
   // --- what the wire asks for ----------------------------------------------------------------------------------------------------
@@ -308,6 +322,7 @@ export abstract class Stream implements StreamHandle {
   /** hot: frames of [outgoing.from, outgoing.to), as far as the windows go. */
   private sendPayload(bytes: Buffer): boolean {
     const { outgoing, host } = this;
+    if (this.muted) outgoing.from = outgoing.to;
     while (outgoing.from < outgoing.to) {
       const length = Math.min(outgoing.to - outgoing.from, this.sendWindow, host.sendWindow, FRAME_BYTES_MAX);
       if (length <= 0 || host.congested) {
@@ -330,6 +345,10 @@ export abstract class Stream implements StreamHandle {
   private sendEnd(): void {
     this.localDone = true;
     const { trailers } = this.outgoing;
+    if (this.muted) {
+      this.localEnded();
+      return;
+    }
     if (trailers.length > 0) this.host.sendTrailers(this.id, trailers);
     else this.host.sendEnd(this.id);
     this.localEnded();
@@ -371,7 +390,7 @@ export abstract class Stream implements StreamHandle {
     this.heldPayload = 0;
     if (payload > 0) this.host.giveBack(payload);
     // RFC 9113 §8.1: an answer that is whole needs the rest of its request no more, which is no error.
-    if (this.id !== 0) this.host.endStream(this, this.localDone ? NO_ERROR : code);
+    if (this.id !== 0) this.host.endStream(this, this.localDone ? NO_ERROR : this.resetCode >= 0 ? this.resetCode : code);
     this.id = 0;
     this.host.left(this);
   }

@@ -1,12 +1,13 @@
 /** How a request ends that no server answers in order: answered by us, or cut; and its account, however it ends. */
 import { GRPC } from '../../config/protocols.ts';
+import { endByTrailers } from '../h2/client-stream.ts';
 import type { TokenFault } from '../identity/token.ts';
 import * as ledger from '../shared/ledger.ts';
 import { closeFlow, type EndedBy, type Flow } from '../worker/account.ts';
 import type { LimitRefusal } from '../worker/rule-limits.ts';
 import type { ExchangeHost } from './exchange-host.ts';
 import { type ReplyError, redirection, reply } from './reply.ts';
-import { replyGrpc } from './reply-grpc.ts';
+import { grpcStatusOf, grpcTrailers, replyGrpc } from './reply-grpc.ts';
 import type { ClientRequest } from './request.ts';
 
 /** The exchange that carries the request. */
@@ -73,11 +74,11 @@ export class Conclusion {
     this.end(status, error, detail, 'client', detail);
   }
 
-  /** It failed on the way: answered by us, with a word on where. */
-  fail(status: number, error: ReplyError, detail: string | null): void {
+  /** It failed on the way: answered by us, with a word on where. `grpcStatus`: what a call of gRPC fails with, where the server has said so. */
+  fail(status: number, error: ReplyError, detail: string | null, grpcStatus: number | null = null): void {
     const keep = status !== 408 && this.keepable;
     const by = status === 408 ? 'client' : error === 'no-server' ? 'proxy' : 'server';
-    this.answer(status, error, detail, keep, by, detail === null ? error : `${error}: ${detail}`);
+    this.answer(status, error, detail, keep, by, detail === null ? error : `${error}: ${detail}`, undefined, grpcStatus);
   }
 
   /** It cannot be ended in order: both connections are reset, so that nobody takes a part for the whole. */
@@ -110,8 +111,22 @@ export class Conclusion {
   /** Ends it where it stands. */
   private end(status: number, error: ReplyError, detail: string | null, by: EndedBy, reason: string): void {
     this.exchange.giveUp();
-    if (this.exchange.responseStarted) this.abort(by, reason);
-    else this.answer(status, error, detail, false, by, reason);
+    if (!this.exchange.responseStarted) this.answer(status, error, detail, false, by, reason);
+    else if (!this.endCall(status, error, detail, by, reason)) this.abort(by, reason);
+  }
+
+  /** A call of gRPC whose answer has begun can still be told why it ends: its status comes last. False for everything else. */
+  private endCall(status: number, error: ReplyError, detail: string | null, by: EndedBy, reason: string): boolean {
+    const { host, exchange } = this;
+    const { flow } = exchange;
+    if ((flow.protocols & GRPC) === 0) return false;
+    const told = grpcStatusOf(status);
+    const trailers = grpcTrailers(told, error, host.context.journal.receipt(flow.receipt), detail);
+    if (!endByTrailers(host.client, trailers)) return false;
+    exchange.countOut(trailers.length);
+    exchange.settle(by, `${reason} (grpc-status ${told})`);
+    host.exchangeBroken();
+    return true;
   }
 
   private answer(
@@ -122,18 +137,21 @@ export class Conclusion {
     by: EndedBy,
     reason: string,
     retrySeconds?: number,
+    grpcStatus: number | null = null,
   ): void {
     const { host, exchange } = this;
     const { flow, request } = exchange;
     const receipt = host.context.journal.receipt(flow.receipt);
+    // A call of gRPC is told by a status of its own, in an answer that is a 200 to HTTP. The account has what became of it, and so does who counts by it.
+    const told = (flow.protocols & GRPC) === 0 ? null : (grpcStatus ?? grpcStatusOf(status));
     const bytes =
-      (flow.protocols & GRPC) !== 0
-        ? replyGrpc(status, error, receipt, detail, keep)
-        : reply(status, error, receipt, detail, keep, request.isHead, retrySeconds);
+      told === null
+        ? reply(status, error, receipt, detail, keep, request.isHead, retrySeconds)
+        : replyGrpc(told, error, receipt, detail, keep);
     flow.status = status;
     exchange.countOut(bytes.length);
     host.client.writeBytes(bytes);
-    exchange.settle(by, reason);
+    exchange.settle(by, told === null ? reason : `${reason} (grpc-status ${told})`);
     host.exchangeDone(keep);
   }
 }

@@ -3,7 +3,7 @@
  * its requests one after the other; so a request allocates next to nothing.
  */
 import { Lease, type Lessee } from '../balance/lease.ts';
-import { UNTOUCHED_ERRNO } from '../h2/stream.ts';
+import { grpcStatusOfError, passReset, UNTOUCHED_ERRNO } from '../h2/reset-code.ts';
 import type { DialResult } from '../observe/view.ts';
 import { Relay } from '../relay/relay.ts';
 import type { HeadEdit } from '../routing/edit.ts';
@@ -258,7 +258,7 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
   }
 
   upstreamError(errno: number): void {
-    if (this.phase === TUNNEL || this.phase === BODY) this.abort('server', errno === -104 || errno === -32 ? 'reset' : `error ${errno}`);
+    if (this.phase === TUNNEL || this.phase === BODY) this.abort('server', passReset(errno, this.host.client));
     else this.serverLost(false, errno);
   }
 
@@ -313,7 +313,8 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
     }
     const label = this.lease.candidate?.label ?? null;
     this.lease.blame();
-    this.conclusion.fail(502, 'server-closed', label === null ? null : `${label}${errno === -104 ? ' reset' : ''}`);
+    const grpc = grpcStatusOfError(errno);
+    this.conclusion.fail(502, 'server-closed', label === null ? null : `${label}${errno === -104 || grpc !== null ? ' reset' : ''}`, grpc);
   }
 
   badResponse(fault: string): void {

@@ -2,6 +2,7 @@
  * Reads the first message of a TLS client (RFC 8446 §4.1.2, RFC 5246 §7.4.1.2) from bytes as they come: in any number of segments, and in any
  * number of records. Pure, bounded, and never throws: hostile bytes are a fault, which is a value.
  */
+import { type Alert, ILLEGAL_PARAMETER, PROTOCOL_VERSION, RECORD_OVERFLOW, UNEXPECTED_MESSAGE } from './alert.ts';
 import type { ClientHello } from './hello.ts';
 import { CLIENT_HELLO_BYTES_MAX, readHello } from './hello-message.ts';
 
@@ -9,13 +10,19 @@ import { CLIENT_HELLO_BYTES_MAX, readHello } from './hello-message.ts';
 export const CLIENT_HELLO_RAW_BYTES_MAX = 2 * CLIENT_HELLO_BYTES_MAX;
 
 export type HelloFault = 'not-tls' | 'malformed' | 'too-long';
-export type HelloReading =
-  | { readonly kind: 'more' }
-  | { readonly kind: 'fault'; readonly fault: HelloFault }
-  | { readonly kind: 'hello'; readonly hello: ClientHello };
+/** `alert`: what the client is told; null where it would not understand, or has given up itself. */
+export interface HelloRefusal {
+  readonly kind: 'fault';
+  readonly fault: HelloFault;
+  readonly alert: Alert | null;
+}
+export type HelloReading = { readonly kind: 'more' } | HelloRefusal | { readonly kind: 'hello'; readonly hello: ClientHello };
 
 const MORE: HelloReading = { kind: 'more' };
+const CHANGE_CIPHER_SPEC = 20;
+const ALERT = 21;
 const HANDSHAKE = 22;
+const HEARTBEAT = 24;
 const CLIENT_HELLO = 1;
 const RECORD_HEAD_BYTES = 5;
 const MESSAGE_HEAD_BYTES = 4;
@@ -60,7 +67,7 @@ export class HelloReader {
       if (this.recordLeft === 0) {
         this.head[this.headLength++] = bytes[at++]!;
         const fault = this.headFault();
-        if (fault !== null) return { kind: 'fault', fault };
+        if (fault !== null) return fault;
         if (this.headLength < RECORD_HEAD_BYTES) continue;
         this.recordLeft = this.head.readUInt16BE(3);
         this.headLength = 0;
@@ -73,17 +80,23 @@ export class HelloReader {
       const answer = this.whole();
       if (answer !== null) return answer;
     }
-    return this.raw > CLIENT_HELLO_RAW_BYTES_MAX ? { kind: 'fault', fault: 'too-long' } : MORE;
+    return this.raw > CLIENT_HELLO_RAW_BYTES_MAX ? refusal('too-long', ILLEGAL_PARAMETER) : MORE;
   }
 
-  private headFault(): HelloFault | null {
+  private headFault(): HelloRefusal | null {
     const { head, headLength } = this;
-    if (headLength === 1 && head[0] !== HANDSHAKE) return this.length === 0 ? 'not-tls' : 'malformed';
-    if (headLength === 2 && head[1] !== 3) return this.length === 0 ? 'not-tls' : 'malformed';
+    const first = this.length === 0 ? 'not-tls' : 'malformed';
+    const kind = head[0]!;
+    // An alert is answered by none, and what is no record of TLS at all by nothing.
+    if (headLength === 1 && kind !== HANDSHAKE && (kind === ALERT || kind < CHANGE_CIPHER_SPEC || kind > HEARTBEAT))
+      return refusal(first, null);
+    if (headLength === 2 && head[1] !== 3) return refusal(first, kind === HANDSHAKE ? PROTOCOL_VERSION : null);
+    if (headLength === 2 && kind !== HANDSHAKE) return refusal(first, UNEXPECTED_MESSAGE);
     if (headLength < RECORD_HEAD_BYTES) return null;
     const bytes = head.readUInt16BE(3);
+    if (bytes > RECORD_BYTES_MAX) return refusal('malformed', RECORD_OVERFLOW);
     // An empty fragment of a handshake is forbidden (RFC 8446 §5.1), and would be a way to send for ever and say nothing.
-    return bytes === 0 || bytes > RECORD_BYTES_MAX ? 'malformed' : null;
+    return bytes === 0 ? refusal('malformed', UNEXPECTED_MESSAGE) : null;
   }
 
   private append(bytes: Buffer, start: number, end: number): void {
@@ -100,10 +113,10 @@ export class HelloReader {
   /** The answer, as soon as there is one; null while bytes are missing. */
   private whole(): HelloReading | null {
     const { message, length } = this;
-    if (message[0] !== CLIENT_HELLO) return { kind: 'fault', fault: 'malformed' };
+    if (message[0] !== CLIENT_HELLO) return refusal('malformed', UNEXPECTED_MESSAGE);
     if (length < MESSAGE_HEAD_BYTES) return null;
     const end = MESSAGE_HEAD_BYTES + message.readUIntBE(1, 3);
-    if (end > CLIENT_HELLO_BYTES_MAX) return { kind: 'fault', fault: 'too-long' };
+    if (end > CLIENT_HELLO_BYTES_MAX) return refusal('too-long', ILLEGAL_PARAMETER);
     if (length < end) return null;
     return reading(message, MESSAGE_HEAD_BYTES, end);
   }
@@ -111,5 +124,9 @@ export class HelloReader {
 
 function reading(bytes: Buffer, start: number, end: number): HelloReading {
   const hello = readHello(bytes, start, end);
-  return hello === null ? { kind: 'fault', fault: 'malformed' } : { kind: 'hello', hello };
+  return typeof hello === 'number' ? refusal('malformed', hello) : { kind: 'hello', hello };
+}
+
+function refusal(fault: HelloFault, alert: Alert | null): HelloRefusal {
+  return { kind: 'fault', fault, alert };
 }

@@ -2,6 +2,7 @@
  * Reads a ClientHello (RFC 8446 §4.1.2, RFC 5246 §7.4.1.2) in place. A node has few kinds of clients: what depends on the kind alone, its
  * fingerprint included, is kept and shared by all hellos that say the same; only the name that is asked for is read anew.
  */
+import { type Alert, DECODE_ERROR, ILLEGAL_PARAMETER } from './alert.ts';
 import { type Abilities, type ClientHello, isGrease } from './hello.ts';
 import { ja4Of } from './ja4.ts';
 
@@ -76,6 +77,8 @@ const ciphers: Span = { start: 0, end: 0 };
 const signatures: Span = { start: 0, end: 0 };
 const protocols: Span = { start: 0, end: 0 };
 let sni: string | null = null;
+/** What the client of a message that is none is told. */
+let alert: Alert = DECODE_ERROR;
 /** Kinds of extensions as they came: each takes 4 bytes of the message at least. */
 const extensions = new Uint16Array(CLIENT_HELLO_BYTES_MAX / 4);
 let extensionCount = 0;
@@ -85,24 +88,25 @@ const seen = new Uint32Array(2 ** 16 / 32);
 const said = new Uint16Array(CLIENT_HELLO_BYTES_MAX);
 const saidBytes = Buffer.from(said.buffer);
 
-/** hot: the message in [start, end), without its own head and shorter than `CLIENT_HELLO_BYTES_MAX`; null for what no client may send. */
-export function readHello(bytes: Buffer, start: number, end: number): ClientHello | null {
+/** hot: the message in [start, end), without its own head and shorter than `CLIENT_HELLO_BYTES_MAX`; an alert for what no client may send. */
+export function readHello(bytes: Buffer, start: number, end: number): ClientHello | Alert {
   cursor.begin(bytes, start, end);
   versions.start = versions.end = signatures.start = signatures.end = protocols.start = protocols.end = 0;
   sni = null;
+  alert = DECODE_ERROR;
   extensionCount = 0;
   const legacyVersion = cursor.word();
   cursor.skip(RANDOM_BYTES);
   const session = cursor.byte();
-  if (session > SESSION_BYTES_MAX) return null;
+  if (session > SESSION_BYTES_MAX) return alert;
   cursor.skip(session);
   const isListGood = readWords(ciphers, cursor.word(), end);
   const compressions = cursor.byte();
   cursor.skip(compressions);
-  if (!isListGood || !cursor.ok || compressions === 0) return null;
+  if (!isListGood || !cursor.ok || compressions === 0) return alert;
   const isGood = cursor.at === end || (cursor.word() === end - cursor.at && cursor.ok && readExtensions(end));
   for (let i = 0; i < extensionCount; i++) seen[extensions[i]! >> 5] = 0;
-  if (!isGood) return null;
+  if (!isGood) return alert;
   const { versions: spoken, ciphers: suites, extensions: sent, signatures: schemes, alpn, firstAlpn, ja4 } = kindOf(legacyVersion);
   return { legacyVersion, versions: spoken, ciphers: suites, extensions: sent, signatures: schemes, alpn, firstAlpn, sni, ja4 };
 }
@@ -123,13 +127,19 @@ function readExtensions(end: number): boolean {
     const bodyEnd = cursor.at + length;
     if (!cursor.ok || bodyEnd > end) return false;
     const bit = 1 << (kind & 31);
-    if ((seen[kind >> 5]! & bit) !== 0) return false;
+    if ((seen[kind >> 5]! & bit) !== 0) return illegal();
     seen[kind >> 5]! |= bit;
     extensions[extensionCount++] = kind;
     if (!isGrease(kind) && !readExtension(kind, bodyEnd)) return false;
     cursor.at = bodyEnd;
   }
   return true;
+}
+
+/** It can be read, and must not be. */
+function illegal(): false {
+  alert = ILLEGAL_PARAMETER;
+  return false;
 }
 
 function readExtension(kind: number, end: number): boolean {
@@ -141,7 +151,7 @@ function readExtension(kind: number, end: number): boolean {
     case SIGNATURE_ALGORITHMS:
       return readWords(signatures, cursor.word(), end) && cursor.at === end;
     case SUPPORTED_VERSIONS:
-      return readWords(versions, cursor.byte(), end) && cursor.at === end;
+      return readWords(versions, cursor.byte(), end) && cursor.at === end && versions.end > versions.start;
     default:
       return true;
   }
@@ -157,10 +167,11 @@ function readServerName(end: number): boolean {
     cursor.skip(length);
     if (!cursor.ok || cursor.at > end) return false;
     if (kind !== 0) continue;
-    if (sni !== null) return false;
+    if (sni !== null) return illegal();
+    if (length === 0) return false;
     const text = cursor.bytes.toString('latin1', start, cursor.at).toLowerCase();
     const dotless = text.endsWith('.') ? text.slice(0, -1) : text;
-    if (!HOST_NAME.test(dotless)) return false;
+    if (!HOST_NAME.test(dotless)) return illegal();
     sni = dotless;
   }
   return true;

@@ -25,6 +25,8 @@ export interface CertificateMaterial {
   readonly certificate: string;
   readonly key: string;
   readonly ocsp: Uint8Array | null;
+  /** Milliseconds since 1970: from here on the OCSP response is stapled no more. Infinity where it says no end, or there is none. */
+  readonly ocspUntil: number;
   /** Lower case: names, and `*.example.com` for every name one label below. */
   readonly names: readonly string[];
   /** What a client has to be able to verify. */

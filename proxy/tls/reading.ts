@@ -7,6 +7,7 @@ import type { CertificateFiles, ClientCertificates, ServerTls, TlsTermination } 
 import { ServerContexts } from './contexts.ts';
 import { hostNamesOf } from './identities.ts';
 import type { CertificateMaterial, ClientMaterial, ServerMaterial } from './material.ts';
+import { readOcspResponse, withoutZeros } from './ocsp-response.ts';
 
 /** A bundle of every public authority has 250 KiB; revocation lists may be larger. */
 export const TLS_FILE_BYTES_MAX = 16 * 1024 * 1024;
@@ -116,7 +117,6 @@ function readCertificate(files: CertificateFiles, path: string, nowMs: number, f
   const { place } = files;
   const certificate = readText(files.certificate, `${path}/certificate`, place, findings);
   const key = readText(files.key, `${path}/key`, place, findings);
-  const ocsp = files.ocsp === null ? null : readOcsp(files.ocsp, `${path}/ocsp`, place, findings);
   if (certificate === null || key === null) return null;
   const leaf = attempt(() => new X509Certificate(certificate));
   if (leaf === null)
@@ -151,7 +151,8 @@ function readCertificate(files: CertificateFiles, path: string, nowMs: number, f
     );
   noteEnd(leaf, files.certificate, path, place, nowMs, findings);
   noteOrder(certificate, files.certificate, path, place, findings);
-  return { certificate, key, ocsp, names: hostNamesOf(leaf), ...able };
+  const staple = files.ocsp === null ? NO_STAPLE : readStaple(files.ocsp, leaf, `${path}/ocsp`, place, nowMs, findings);
+  return { certificate, key, ...staple, names: hostNamesOf(leaf), ...able };
 }
 
 /** RFC 8446 §4.4.2: each certificate should be followed by the one that issued it; many clients look no further than that. */
@@ -208,12 +209,39 @@ function readAuthorities(file: string, path: string, place: Place, findings: Fin
   );
 }
 
-/** DER: a sequence (RFC 6960 §4.2.1) that is as long as it says. */
-function readOcsp(file: string, path: string, place: Place, findings: Findings): Uint8Array | null {
+type Staple = Pick<CertificateMaterial, 'ocsp' | 'ocspUntil'>;
+
+const NO_STAPLE: Staple = { ocsp: null, ocspUntil: Number.POSITIVE_INFINITY };
+
+/**
+ * An OCSP response that clients would refuse is worse than none, and is left out. That is no error: it comes with every renewal, in which the
+ * certificate is there before its response.
+ */
+function readStaple(file: string, leaf: X509Certificate, path: string, place: Place, nowMs: number, findings: Findings): Staple {
   const bytes = readBytes(file, path, place, findings);
-  if (bytes === null) return null;
-  if (bytes[0] === 0x30 && bytes.length > 32) return new Uint8Array(bytes);
-  return findings.error('ocsp-unusable', path, place, `${file} holds no OCSP response in DER. Write one with openssl ocsp -respout.`);
+  if (bytes === null) return NO_STAPLE;
+  const response = readOcspResponse(bytes);
+  if (response === null) {
+    const remedy = 'Write one with openssl ocsp -respout.';
+    findings.error('ocsp-unusable', path, place, `${file} holds no OCSP response in DER that says how a certificate stands. ${remedy}`);
+    return NO_STAPLE;
+  }
+  const { serial, status, thisUpdate, nextUpdate } = response;
+  const skip = (code: string, why: string, remedy: string) => {
+    findings.warning(code, path, place, `${file} ${why}, so it is not stapled. ${remedy}`);
+    return NO_STAPLE;
+  };
+  const own = withoutZeros(leaf.serialNumber);
+  if (serial !== own)
+    return skip('ocsp-other', `is about serial number ${serial}, and that of ${nameOf(leaf)} is ${own}`, 'Fetch a new one.');
+  if (status !== 'good') return skip('ocsp-not-good', `says that the certificate is ${status}`, 'Ask its authority why.');
+  if (nextUpdate <= nowMs)
+    return skip('ocsp-expired', `held until ${new Date(nextUpdate).toISOString()}`, 'Fetch a new one; it is read without a restart.');
+  if (thisUpdate > nowMs) {
+    const day = new Date(thisUpdate).toISOString();
+    findings.warning('ocsp-not-yet', path, place, `${file} holds from ${day} on only. Look at the clock of this machine.`);
+  }
+  return { ocsp: new Uint8Array(bytes), ocspUntil: nextUpdate };
 }
 
 function readText(file: string, path: string, place: Place, findings: Findings): string | null {

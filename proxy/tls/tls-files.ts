@@ -68,8 +68,10 @@ export class TlsFiles {
 
   /** The document is in force: its files are watched, and what only others named is forgotten. */
   settle(document: Document): void {
+    const before = new Set(this.#owners.map((owner) => owner.key));
     this.#owners = ownersOf(document);
     const keys = new Set(this.#owners.map((owner) => owner.key));
+    for (const owner of this.#owners) if (!before.has(owner.key)) this.#warn(owner, this.#kept.get(owner.key)?.read.problems ?? []);
     for (const key of this.#kept.keys()) if (!keys.has(key)) this.#kept.delete(key);
     for (const map of [this.#failed, this.#seen]) for (const key of map.keys()) if (!keys.has(key)) map.delete(key);
     const names = new Set(this.#owners.map((owner) => owner.name));
@@ -121,7 +123,7 @@ export class TlsFiles {
       return false;
     }
     const read = owner.read(this.#now());
-    for (const problem of read.problems) if (problem.severity === 'warning') this.#events.trouble(owner.name, formatProblem(problem));
+    this.#warn(owner, read.problems);
     if (read.material === null) {
       this.failures++;
       this.#failed.set(key, stamp);
@@ -132,6 +134,10 @@ export class TlsFiles {
     this.#failed.delete(key);
     this.#kept.set(key, { stamp, read });
     return true;
+  }
+
+  #warn(owner: Owner, problems: readonly Problem[]): void {
+    for (const problem of problems) if (problem.severity === 'warning') this.#events.trouble(owner.name, formatProblem(problem));
   }
 
   #chain(name: string, rotateMs: number): TicketChain {

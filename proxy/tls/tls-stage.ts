@@ -10,14 +10,14 @@ import { giveChunk } from '../wire/chunks.ts';
 import { Held } from '../wire/held.ts';
 import type { StreamHandle } from '../wire/native.ts';
 import { TlsHandle, type TlsOwner } from '../wire/tls-handle.ts';
-import type { Timed } from '../wire/wheel.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
 import { closeFlow, type EndedBy, Flow, openFlow, Party } from '../worker/account.ts';
 import type { Arrival, TlsFacts } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
-import type { ListenerPlace, Session } from '../worker/session.ts';
-import { type HelloFault, HelloReader } from './client-hello.ts';
+import { type ListenerPlace, LiveSession } from '../worker/session.ts';
+import { alertBytes } from './alert.ts';
+import { type HelloFault, HelloReader, type HelloRefusal } from './client-hello.ts';
 import type { ServerContexts } from './contexts.ts';
 import type { ClientHello } from './hello.ts';
 import { identitiesOf } from './identities.ts';
@@ -43,14 +43,7 @@ const HELLO = 0;
 const HANDSHAKE = 1;
 const OVER = 2;
 
-export class TlsStage implements WireOwner, TlsOwner, Timed, Session {
-  deadline = Number.POSITIVE_INFINITY;
-  wheelSlot = -1;
-  wheelNext: Timed | null = null;
-  wheelPrevious: Timed | null = null;
-  nextSession: Session | null = null;
-  previousSession: Session | null = null;
-
+export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
   readonly listener: ListenerPlace;
   private readonly context: Context;
   private readonly arrival: Arrival;
@@ -69,6 +62,7 @@ export class TlsStage implements WireOwner, TlsOwner, Timed, Session {
 
   /** The connection has its place under the caps. `next` takes it once it is through. */
   constructor(context: Context, arrival: Arrival, next: (context: Context, arrival: Arrival) => void) {
+    super();
     this.context = context;
     this.arrival = arrival;
     this.next = next;
@@ -94,7 +88,7 @@ export class TlsStage implements WireOwner, TlsOwner, Timed, Session {
     const reading = this.begun ? this.reader.push(bytes, 0, length) : this.reader.push(held.bytes, 0, unread + length);
     this.begun = true;
     if (reading.kind === 'hello') this.goOn(reading.hello);
-    else if (reading.kind === 'fault') this.fault(reading.fault);
+    else if (reading.kind === 'fault') this.fault(reading);
   }
 
   /**
@@ -139,20 +133,24 @@ export class TlsStage implements WireOwner, TlsOwner, Timed, Session {
     const { clients } = contexts.material;
     if (clients !== null) handle.inner.setVerifyMode(true, clients.required);
     if (contexts.alpn !== null && hello.firstAlpn !== null) handle.inner.setALPNProtocols(contexts.alpn);
-    if (chosen.material.ocsp !== null) handle.inner.setOCSPResponse(chosen.material.ocsp);
+    const { ocsp, ocspUntil } = chosen.material;
+    // Clients that look at it refuse the certificate for one that has run out, and only ask elsewhere where there is none.
+    if (ocsp !== null && Date.now() < ocspUntil) handle.inner.setOCSPResponse(ocsp);
     handle.begin(unread, flows);
     giveChunk(chunk);
   }
 
-  private fault(fault: HelloFault): void {
+  private fault({ fault, alert }: HelloRefusal): void {
     const { held, wire } = this;
     if (fault === 'too-long') this.limit('client-hello-size');
     this.count(fault === 'not-tls' ? 'not-tls' : 'malformed');
-    if (fault === 'not-tls' && HTTP_METHOD.test(held.bytes.toString('latin1', 0, Math.min(held.length, 16)))) {
-      wire.writeBytes(SPEAKS_TLS);
+    const isHttp = fault === 'not-tls' && HTTP_METHOD.test(held.bytes.toString('latin1', 0, Math.min(held.length, 16)));
+    const told = isHttp ? SPEAKS_TLS : alert === null ? null : alertBytes(alert);
+    if (told !== null) {
+      wire.writeBytes(told);
       wire.end();
-      this.finish('client', FAULTS[fault], false);
-    } else this.finish('client', FAULTS[fault], true);
+    }
+    this.finish('client', FAULTS[fault], told === null);
   }
 
   // --- the handshake -------------------------------------------------------------------------------------------------------------

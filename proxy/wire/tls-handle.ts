@@ -367,7 +367,9 @@ function onread(this: StreamHandle): undefined {
 }
 
 function onrenegotiation(this: TlsWrapHandle): void {
-  this.listener!.failed('ERR_TLS_RENEGOTIATION');
+  const listener = this.listener!;
+  // OpenSSL says no first (RFC 5746 §4.5), which it does when this has returned.
+  setImmediate(() => listener.failed('ERR_TLS_RENEGOTIATION'));
 }
 
 function ondone(this: TlsWrapHandle): void {

@@ -28,6 +28,7 @@ const STRICTER = [
   'an octet above 255',
   'two authorities',
   'an empty authority',
+  'an authority with NUL',
   'an authority with a blank',
   'an authority with a line feed',
   'TLS too short',

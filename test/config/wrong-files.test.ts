@@ -61,6 +61,29 @@ const CASES: Record<string, Wrong[]> = {
     { text: 'version: 1\nprocess:\n  workers: §257\n', code: 'out-of-range', says: /from 1 to 256/ },
     { text: 'version: 1\nprocess:\n  workers: §1.5\n', code: 'wrong-type', says: /whole number/ },
     { text: 'version: 1\nprocess: { node: §7 }\n', code: 'wrong-type', says: /in quotes/ },
+    { text: pool('{ servers: [127.0.0.1:1], protocol: §http2 }'), code: 'wrong-value', says: /one of http, h2/, suggestion: 'h2' },
+    {
+      text: pool('{ servers: [127.0.0.1:1], protocol: §https }'),
+      code: 'wrong-value',
+      says: /not "https"\. That servers speak TLS is said by tls:/,
+    },
+    {
+      text: rule('protocols: [§HTTP/2]'),
+      code: 'wrong-value',
+      says: /An entry of "protocols"/,
+      suggestion: 'h2',
+    },
+    {
+      text: rule('protocols: [§https]'),
+      code: 'wrong-value',
+      says: /it is http or h2; TLS that passes through is tls/,
+    },
+    { text: rule('protocols: [§postgresql]'), code: 'wrong-value', says: /one of/, suggestion: 'postgres' },
+    {
+      text: app(`${HTTP}, jwt: [{ issuer: a, audiences: [b], keys: ./k.json, algorithms: [§HS256] }]`),
+      code: 'wrong-value',
+      says: /a shared secret could have made it as well\. Have the issuer sign with a key pair/,
+    },
     { text: 'version: 1\nprocess: { log: { level: §warning } }\n', code: 'wrong-value', says: /one of debug, info/, suggestion: 'warn' },
     { text: 'version: 1\nprocess: { admin: §false }\n', code: 'wrong-type', says: /or "off"/, suggestion: 'off' },
     {

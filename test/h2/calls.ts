@@ -12,6 +12,7 @@ import {
   type ServerUnaryCall,
   type ServerWritableStream,
   type ServiceError,
+  type StatusObject,
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
@@ -146,11 +147,13 @@ export class Caller {
   talk() {
     const call = this.client.makeBidiStreamRequest(SERVICE.talk.path, bytes, bytes);
     const waiting: ((text: string) => void)[] = [];
-    const ended = new Promise<number>((resolve) => call.on('status', (state) => resolve(state.code)));
+    const status = new Promise<StatusObject>((resolve) => call.on('status', resolve));
+    const ended = status.then(({ code }) => code);
     call.on('data', (message: Buffer) => waiting.shift()?.(message.toString()));
     call.on('error', () => undefined);
     return {
       ended,
+      status,
       say: (text: string) =>
         new Promise<string>((resolve) => {
           waiting.push(resolve);

@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { grpcStatusOf } from '../../proxy/http/reply-grpc.ts';
 import { freePort, type RunningNode, startNode, until } from '../node/harness.ts';
 import { Caller, type Calls, startCalls } from './calls.ts';
 
@@ -91,7 +92,9 @@ describe('gRPC from a client of HTTP/2 to a server of HTTP/2', () => {
       protocol: 'grpc',
       method: 'POST',
       path: '/test.Secret/forbidden',
+      // What became of it; what the client of gRPC was told of that stands beside.
       status: 403,
+      reason: 'denied (grpc-status 7)',
     });
   });
 
@@ -114,8 +117,26 @@ describe('gRPC from a client of HTTP/2 to a server of HTTP/2', () => {
     const talk = caller.talk();
     await talk.say('still here');
     await node.apply(yaml(`{ name: no-talk, action: deny, http: { paths: [/test.calls/talk] } }, ${ALLOW_GRPC}`));
-    expect(await talk.ended).not.toBe(status.OK);
+    const ended = await talk.status;
+    expect(ended.code).toBe(status.PERMISSION_DENIED);
+    const [receipt] = ended.metadata.get('bulkhead-receipt');
+    expect(ended.details).toContain(`receipt: ${receipt}`);
+    const record = (await node.node.recentFlows(100, false)).find((flow) => flow.receipt === receipt);
+    expect(record).toMatchObject({ status: 200, ended_by: 'policy', reason: 'revoked by no-talk (grpc-status 7)' });
     expect(await caller.unary('echo', 'and I')).toMatchObject({ message: 'and I' });
     expect(node.application('shop').connectionsActive).toBe(1);
   });
+});
+
+describe('what our own answers are to gRPC', () => {
+  it.each([
+    [400, status.INTERNAL],
+    [401, status.UNAUTHENTICATED],
+    [403, status.PERMISSION_DENIED],
+    [429, status.RESOURCE_EXHAUSTED],
+    [502, status.UNAVAILABLE],
+    [503, status.UNAVAILABLE],
+    [504, status.DEADLINE_EXCEEDED],
+    [418, status.UNKNOWN],
+  ])('%i: %i', (http, grpc) => expect(grpcStatusOf(http)).toBe(grpc));
 });

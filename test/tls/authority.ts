@@ -1,6 +1,7 @@
 /** Keys and certificates for tests, made by openssl: an authority, certificates of it by wish, and revocation. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -65,6 +66,19 @@ export class Authority {
     for (const { certificate } of certificates) openssl('ca', '-config', this.path('ca.cnf'), '-revoke', certificate);
     openssl('ca', '-config', this.path('ca.cnf'), '-gencrl', '-out', list);
     return list;
+  }
+
+  /** What the authority's responder says of a certificate, which holds for so many days: a response in DER. Asked before, it knows nothing of others. */
+  staple({ certificate }: Issued, { days = 7, known = true } = {}): string {
+    const response = this.path(`${++this.made}.ocsp`);
+    const { serialNumber, subject } = new X509Certificate(readFileSync(certificate));
+    const index = this.path(`${this.made}.index`);
+    writeFileSync(index, known ? `V\t491231235959Z\t\t${serialNumber}\tunknown\t/${subject}\n` : '');
+    openssl(
+      ...['ocsp', '-index', index, '-CA', this.ca, '-rsigner', this.ca, '-rkey', this.key, '-issuer', this.ca, '-cert', certificate],
+      ...['-ndays', String(days), '-noverify', '-respout', response],
+    );
+    return response;
   }
 
   remove(): void {

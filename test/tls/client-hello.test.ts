@@ -4,10 +4,12 @@ import { type AddressInfo, createServer } from 'node:net';
 import { type ConnectionOptions, connect } from 'node:tls';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DECODE_ERROR, ILLEGAL_PARAMETER, PROTOCOL_VERSION, RECORD_OVERFLOW, UNEXPECTED_MESSAGE } from '../../proxy/tls/alert.ts';
 import { CLIENT_HELLO_RAW_BYTES_MAX, HelloReader } from '../../proxy/tls/client-hello.ts';
 import type { Abilities, ClientHello } from '../../proxy/tls/hello.ts';
 import { CLIENT_HELLO_BYTES_MAX } from '../../proxy/tls/hello-message.ts';
 import { ja4Of } from '../../proxy/tls/ja4.ts';
+import { block, extension, hello, list, nameOf, recut } from './hellos.ts';
 
 /** Hellos of real clients, as they came. */
 const real = new Map<string, Buffer>();
@@ -57,54 +59,6 @@ function helloOf(bytes: Buffer): ClientHello {
   const reading = read(bytes);
   if (reading.kind !== 'hello') throw new Error(JSON.stringify(reading));
   return reading.hello;
-}
-
-/** The same message in records of at most `size` bytes. */
-function recut(bytes: Buffer, size: number): Buffer {
-  const message = bytes.subarray(5, 5 + bytes.readUInt16BE(3));
-  const parts: Buffer[] = [];
-  for (let at = 0; at < message.length; at += size) {
-    const part = message.subarray(at, at + size);
-    parts.push(Buffer.from([22, 3, 1, part.length >> 8, part.length & 255]), part);
-  }
-  return Buffer.concat(parts);
-}
-
-const u16 = (value: number) => Buffer.from([value >> 8, value & 255]);
-const block = (size: 1 | 2, ...parts: Buffer[]) => {
-  const all = Buffer.concat(parts);
-  return Buffer.concat([size === 1 ? Buffer.from([all.length]) : u16(all.length), all]);
-};
-const list = (...values: number[]) => Buffer.concat(values.map(u16));
-const extension = (kind: number, body: Buffer) => Buffer.concat([u16(kind), block(2, body)]);
-const nameOf = (name: string | Buffer) => extension(0, block(2, Buffer.from([0]), block(2, Buffer.from(name as string, 'latin1'))));
-
-interface Written {
-  readonly version?: number;
-  readonly ciphers?: readonly number[];
-  readonly extensions?: readonly Buffer[];
-  readonly compressions?: Buffer;
-  readonly tail?: Buffer;
-}
-
-function hello({
-  version = 0x303,
-  ciphers = [0x1301],
-  extensions = [],
-  compressions = Buffer.from([0]),
-  tail = Buffer.alloc(0),
-}: Written): Buffer {
-  const body = Buffer.concat([
-    u16(version),
-    Buffer.alloc(32),
-    block(1, Buffer.alloc(32)),
-    block(2, list(...ciphers)),
-    block(1, compressions),
-    block(2, ...extensions),
-    tail,
-  ]);
-  const message = Buffer.concat([Buffer.from([1, body.length >> 16, (body.length >> 8) & 255, body.length & 255]), body]);
-  return Buffer.concat([Buffer.from([22, 3, 1]), u16(message.length), message]);
 }
 
 describe('real clients', () => {
@@ -192,39 +146,66 @@ describe('JA4', () => {
 });
 
 describe('hostile hellos', () => {
-  const table: readonly { what: string; bytes: Buffer; answer: string }[] = [
-    { what: 'HTTP', bytes: Buffer.from('GET / HTTP/1.1\r\n'), answer: 'not-tls' },
-    { what: 'an alert', bytes: Buffer.from([21, 3, 3, 0, 2, 2, 40]), answer: 'not-tls' },
-    { what: 'another major version', bytes: Buffer.from([22, 2, 0]), answer: 'not-tls' },
-    { what: 'an empty record', bytes: Buffer.from([22, 3, 1, 0, 0]), answer: 'malformed' },
-    { what: 'a record that is too long', bytes: Buffer.from([22, 3, 1, 0x40, 1]), answer: 'malformed' },
-    { what: 'a server hello', bytes: Buffer.from([22, 3, 1, 0, 4, 2, 0, 0, 0]), answer: 'malformed' },
-    { what: 'a message that is too long', bytes: Buffer.from([22, 3, 1, 0, 4, 1, 0, 0x40, 1]), answer: 'too-long' },
-    { what: 'another record in between', bytes: Buffer.from([22, 3, 1, 0, 1, 1, 23, 3, 3]), answer: 'malformed' },
+  const table: readonly { what: string; bytes: Buffer; answer: string; alert: number | null }[] = [
+    { what: 'HTTP', bytes: Buffer.from('GET / HTTP/1.1\r\n'), answer: 'not-tls', alert: null },
+    { what: 'an alert', bytes: Buffer.from([21, 3, 3, 0, 2, 2, 40]), answer: 'not-tls', alert: null },
+    { what: 'another major version', bytes: Buffer.from([22, 2, 0]), answer: 'not-tls', alert: PROTOCOL_VERSION },
+    { what: 'an empty record', bytes: Buffer.from([22, 3, 1, 0, 0]), answer: 'malformed', alert: UNEXPECTED_MESSAGE },
+    { what: 'a record that is too long', bytes: Buffer.from([22, 3, 1, 0x40, 1]), answer: 'malformed', alert: RECORD_OVERFLOW },
+    { what: 'a server hello', bytes: Buffer.from([22, 3, 1, 0, 4, 2, 0, 0, 0]), answer: 'malformed', alert: UNEXPECTED_MESSAGE },
+    {
+      what: 'a message that is too long',
+      bytes: Buffer.from([22, 3, 1, 0, 4, 1, 0, 0x40, 1]),
+      answer: 'too-long',
+      alert: ILLEGAL_PARAMETER,
+    },
+    {
+      what: 'another record in between',
+      bytes: Buffer.from([22, 3, 1, 0, 1, 1, 23, 3, 3]),
+      answer: 'malformed',
+      alert: UNEXPECTED_MESSAGE,
+    },
     {
       what: 'half a cipher',
       bytes: hello({ tail: Buffer.alloc(0) }).fill(0x01, 5 + 4 + 2 + 32 + 33 + 1, 5 + 4 + 2 + 32 + 33 + 2),
       answer: 'malformed',
+      alert: DECODE_ERROR,
     },
-    { what: 'no compression at all', bytes: hello({ compressions: Buffer.alloc(0) }), answer: 'malformed' },
-    { what: 'bytes behind the end', bytes: hello({ tail: Buffer.from([0]) }), answer: 'malformed' },
+    { what: 'no compression at all', bytes: hello({ compressions: Buffer.alloc(0) }), answer: 'malformed', alert: DECODE_ERROR },
+    { what: 'bytes behind the end', bytes: hello({ tail: Buffer.from([0]) }), answer: 'malformed', alert: DECODE_ERROR },
     {
       what: 'an extension twice',
       bytes: hello({ extensions: [extension(5, Buffer.alloc(0)), extension(5, Buffer.alloc(0))] }),
       answer: 'malformed',
+      alert: ILLEGAL_PARAMETER,
     },
-    { what: 'an extension over the end', bytes: hello({ extensions: [Buffer.from([0, 9, 0, 5, 1])] }), answer: 'malformed' },
-    { what: 'a name with NUL', bytes: hello({ extensions: [nameOf('a.b\0.c')] }), answer: 'malformed' },
-    { what: 'a name with a slash', bytes: hello({ extensions: [nameOf('a/b')] }), answer: 'malformed' },
-    { what: 'a name of nothing', bytes: hello({ extensions: [nameOf('')] }), answer: 'malformed' },
-    { what: 'a name of 300 letters', bytes: hello({ extensions: [nameOf('a.'.repeat(150))] }), answer: 'malformed' },
-    { what: 'no name in the list', bytes: hello({ extensions: [extension(0, block(2))] }), answer: 'malformed' },
-    { what: 'a protocol of nothing', bytes: hello({ extensions: [extension(16, block(2, Buffer.from([0])))] }), answer: 'malformed' },
+    {
+      what: 'an extension over the end',
+      bytes: hello({ extensions: [Buffer.from([0, 9, 0, 5, 1])] }),
+      answer: 'malformed',
+      alert: DECODE_ERROR,
+    },
+    { what: 'a name with NUL', bytes: hello({ extensions: [nameOf('a.b\0.c')] }), answer: 'malformed', alert: ILLEGAL_PARAMETER },
+    { what: 'a name with a slash', bytes: hello({ extensions: [nameOf('a/b')] }), answer: 'malformed', alert: ILLEGAL_PARAMETER },
+    { what: 'a name of nothing', bytes: hello({ extensions: [nameOf('')] }), answer: 'malformed', alert: DECODE_ERROR },
+    {
+      what: 'a name of 300 letters',
+      bytes: hello({ extensions: [nameOf('a.'.repeat(150))] }),
+      answer: 'malformed',
+      alert: ILLEGAL_PARAMETER,
+    },
+    { what: 'no name in the list', bytes: hello({ extensions: [extension(0, block(2))] }), answer: 'malformed', alert: DECODE_ERROR },
+    {
+      what: 'a protocol of nothing',
+      bytes: hello({ extensions: [extension(16, block(2, Buffer.from([0])))] }),
+      answer: 'malformed',
+      alert: DECODE_ERROR,
+    },
   ];
-  for (const { what, bytes, answer } of table)
+  for (const { what, bytes, answer, alert } of table)
     it(`${what}: ${answer}`, () => {
-      expect(read(bytes)).toEqual({ kind: 'fault', fault: answer });
-      expect(read(bytes, [...bytes.keys()])).toEqual({ kind: 'fault', fault: answer });
+      expect(read(bytes)).toEqual({ kind: 'fault', fault: answer, alert });
+      expect(read(bytes, [...bytes.keys()])).toEqual({ kind: 'fault', fault: answer, alert });
     });
 
   it('a dot at the end and capitals are no other name', () => {

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect as connectTcp } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
@@ -123,20 +123,6 @@ describe('what is agreed on', () => {
       }
     });
   }
-
-  it('the OCSP response of the certificate goes with it, to clients that ask', async () => {
-    const response = Buffer.concat([Buffer.from([0x30, 62]), randomBytes(62)]);
-    writeFileSync(authority.path('staple.der'), response);
-    const { port } = await node(
-      `{ certificates: [{ certificate: ${shop.certificate}, key: ${shop.key}, ocsp: ${authority.path('staple.der')} }] }`,
-    );
-    const socket = connect({ port, host: '127.0.0.1', servername: 'shop.example.com', ca: readFileSync(authority.ca), requestOCSP: true });
-    const [stapled] = (await once(socket, 'OCSPResponse')) as [Buffer | null];
-    expect(stapled?.equals(response)).toBe(true);
-    socket.destroy();
-    const silent = await dial(port, authority);
-    silent.destroy();
-  });
 
   it('never renegotiates', async () => {
     const { port } = await sharedNode(`{ certificates: [${pairs(shop)}] }`);

@@ -1,0 +1,30 @@
+/** A server that answers with frames, right or wrong. */
+import type { Socket } from 'node:net';
+import { startServer, type TestServer } from '../node/harness.ts';
+import { frame, PREFACE, RawClient, TYPE } from './frames.ts';
+
+/** `answer` is asked once for each stream whose head has come. */
+export function startRawServer(answer: (path: string, stream: number) => readonly Buffer[]): Promise<TestServer> {
+  return startServer((socket) => serve(socket, answer));
+}
+
+function serve(socket: Socket, answer: (path: string, stream: number) => readonly Buffer[]): void {
+  const answered = new Set<number>();
+  let early = Buffer.alloc(0);
+  const greet = (bytes: Buffer) => {
+    early = Buffer.concat([early, bytes]);
+    if (early.length < PREFACE.length) return;
+    socket.off('data', greet);
+    const reader = new RawClient(socket);
+    socket.on('data', () => {
+      for (const stream of reader.fields.keys()) {
+        if (answered.has(stream)) continue;
+        answered.add(stream);
+        reader.send(...answer(reader.field(stream, ':path') ?? '', stream));
+      }
+    });
+    socket.write(frame(TYPE.settings, 0, 0));
+    socket.emit('data', early.subarray(PREFACE.length));
+  };
+  socket.on('data', greet);
+}
