@@ -1,11 +1,11 @@
 /** From a document to an image: sources to atoms, rules to programs. */
-import type { Document, Mode, Rule } from '../config/document.ts';
+import type { Document } from '../config/document.ts';
 import { demandOf } from './demand.ts';
 import { attachImage, type Image } from './image.ts';
 import type { Knowledge } from './knowledge.ts';
-import { NOT_ASKED, type Section, writeImage } from './layout.ts';
+import { type Section, writeImage } from './layout.ts';
+import { ForAll, ListRows, type Rows } from './list-rows.ts';
 import { rememberOrigin } from './moment.ts';
-import { ACTIONS, ALL_PROTOCOLS, type RuleFacts } from './outcome.ts';
 import { type Partition, partition } from './partition.ts';
 import type { Ranges } from './prefixes.ts';
 import { ProgramTable } from './programs.ts';
@@ -48,8 +48,9 @@ function build(document: Document, { membership, knowledge, now, conditionsWalke
   const records = new RecordTable();
   const rows = new SourceRows(atoms);
   const firstOwnRecords = addRecords([guardrails, baseline, ...own], records, rows, graph, moment);
-  const table = new ProgramTable(conditionsWalked);
-  const forAll = new ForAll(guardrails, baseline, records.facts, table, atoms, moment);
+  records.settle();
+  const lists = new ListRows(records, new ProgramTable(conditionsWalked), atoms, moment);
+  const forAll = new ForAll(guardrails, baseline, lists);
   const vips: number[] = [];
   const applications: number[] = [];
   let firstRule = 0;
@@ -66,16 +67,12 @@ function build(document: Document, { membership, knowledge, now, conditionsWalke
     firstRule += guardrails.length + rules.length + baseline.length + 2;
     const classOf = portClassifier(application.rules);
     const ownRows = new Map<string, Rows>();
-    const facts = records.facts.slice(firstOwnRecords[index]!, firstOwnRecords[index]! + rules.length);
     for (const { endpoint } of application.vips) {
       const port = endpoint.kind === 'tcp' ? endpoint.port : NO_PORT;
       const key = port === NO_PORT ? 'unix' : String(classOf(port));
       let row = ownRows.get(key);
       if (row === undefined) {
-        row = [
-          table.addRow(enforced(rules, application.mode, moment), facts, port, atoms),
-          shadowRow(rules, application.mode, moment, table, port, atoms),
-        ];
+        row = lists.rows(rules, firstOwnRecords[index]!, application.mode, port);
         ownRows.set(key, row);
       }
       const [guard, base] = forAll.rows(port, application.mode);
@@ -94,6 +91,7 @@ function build(document: Document, { membership, knowledge, now, conditionsWalke
     ...countsOf(document, moment),
     ...asksOf(document, graph),
   ];
+  const patternFields = records.patterns.fields.map((name) => records.text(name));
   const sections: Record<Section, ArrayLike<number>> = {
     vips,
     applications,
@@ -102,12 +100,13 @@ function build(document: Document, { membership, knowledge, now, conditionsWalke
     lists: records.lists,
     ...lookupSections(atoms),
     clusterAtoms: clusterAtoms(cluster, atoms),
-    rowStarts: table.starts,
-    rowAtoms: table.atoms,
-    rowPrograms: table.programs,
-    programs: table.words,
+    rowStarts: lists.table.starts,
+    rowAtoms: lists.table.atoms,
+    rowPrograms: lists.table.programs,
+    programs: lists.table.words.all,
     ...records.encodeTexts(),
     ...records.patterns.encode(),
+    patternFields,
     ...rows.encode(),
     numbers,
   };
@@ -135,46 +134,6 @@ function addRecords(
   });
 }
 
-/**
- * The list with the source NOBODY for rules that decide nothing: those that don't hold now, shadow rules, and those that ask for a request in tcp
- * mode, where no flow is one, or for a database in http mode. Rules keep their numbers.
- */
-function enforced(rules: readonly SourcedRule[], mode: Mode, now: number | null): readonly SourcedRule[] {
-  return withoutSource(rules, (rule) => isHeard(rule, mode, now) && !rule.shadow);
-}
-
-/** The row of the shadow rules of a list, NOT_ASKED for none. None of them ends the list, so each is made out to be conditional. */
-function shadowRow(
-  rules: readonly SourcedRule[],
-  mode: Mode,
-  now: number | null,
-  table: ProgramTable,
-  port: number,
-  atoms: Partition,
-): number {
-  const isShadow = (rule: Rule) => rule.shadow && isHeard(rule, mode, now);
-  if (!rules.some(({ rule }) => isShadow(rule))) return NOT_ASKED;
-  const facts = rules.map(({ rule }) => ({
-    protocols: ALL_PROTOCOLS,
-    conditional: true,
-    asksHttp: false,
-    demanding: false,
-    asks: 0,
-    levels: 0,
-    alike: 0,
-    action: ACTIONS.indexOf(rule.action),
-  }));
-  return table.addRow(withoutSource(rules, isShadow), facts, port, atoms);
-}
-
-function isHeard(rule: Rule, mode: Mode, now: number | null): boolean {
-  return (mode === 'http' ? rule.database : rule.http) === null && inactivity(rule, now) === null;
-}
-
-function withoutSource(rules: readonly SourcedRule[], keeps: (rule: Rule) => boolean): readonly SourcedRule[] {
-  return rules.every(({ rule }) => keeps(rule)) ? rules : rules.map((entry) => (keeps(entry.rule) ? entry : { ...entry, source: NOBODY }));
-}
-
 /** How many rules do not hold now, do not always hold, are shadow rules that hold, are logged, and ask for paths: in the order of NUMBERS. */
 function countsOf(document: Document, now: number | null): number[] {
   let [inactive, periods, shadows, logs, pathsAsked] = [0, 0, 0, 0, 0];
@@ -199,59 +158,6 @@ function asksOf(document: Document, graph: SourceGraph): number[] {
     if (rule.database !== null) databases++;
   }
   return [tls, ja4, identities, databases];
-}
-
-/** The row of the rules that decide, and that of the shadow rules. */
-type Rows = readonly [enforced: number, shadow: number];
-
-/** The rows of guardrails and baseline, which applications share: they depend on the VIP's port and the mode alone. */
-class ForAll {
-  readonly #guardrails: readonly SourcedRule[];
-  readonly #baseline: readonly SourcedRule[];
-  readonly #facts: readonly RuleFacts[];
-  readonly #table: ProgramTable;
-  readonly #atoms: Partition;
-  readonly #classOf: (port: number) => number;
-  readonly #now: number | null;
-  readonly #known = new Map<string, readonly [guardrails: Rows, baseline: Rows]>();
-
-  constructor(
-    guardrails: readonly SourcedRule[],
-    baseline: readonly SourcedRule[],
-    facts: readonly RuleFacts[],
-    table: ProgramTable,
-    atoms: Partition,
-    now: number | null,
-  ) {
-    this.#now = now;
-    this.#guardrails = guardrails;
-    this.#baseline = baseline;
-    this.#facts = facts;
-    this.#table = table;
-    this.#atoms = atoms;
-    this.#classOf = portClassifier([...guardrails, ...baseline].map(({ rule }) => rule));
-  }
-
-  rows(port: number, mode: Mode): readonly [guardrails: Rows, baseline: Rows] {
-    const key = `${port === NO_PORT ? 'unix' : this.#classOf(port)} ${mode}`;
-    let rows = this.#known.get(key);
-    if (rows === undefined) {
-      const after = this.#guardrails.length;
-      rows = [
-        this.#row(this.#guardrails, this.#facts.slice(0, after), port, mode),
-        this.#row(this.#baseline, this.#facts.slice(after, after + this.#baseline.length), port, mode),
-      ];
-      this.#known.set(key, rows);
-    }
-    return rows;
-  }
-
-  #row(rules: readonly SourcedRule[], facts: readonly RuleFacts[], port: number, mode: Mode): Rows {
-    return [
-      this.#table.addRow(enforced(rules, mode, this.#now), facts, port, this.#atoms),
-      shadowRow(rules, mode, this.#now, this.#table, port, this.#atoms),
-    ];
-  }
 }
 
 function clusterSource(document: Document, graph: SourceGraph): number {
@@ -283,7 +189,9 @@ function lookupSections({
 }
 
 function lastWords({ starts }: Ranges): Uint32Array {
-  return Uint32Array.from({ length: starts.length / 4 }, (_, i) => starts[i * 4 + 3]!);
+  const last = new Uint32Array(starts.length / 4);
+  for (let i = 0; i < last.length; i++) last[i] = starts[i * 4 + 3]!;
+  return last;
 }
 
 /** For each /16 the last range that starts at or before its first address. The entry behind the last is the last range. */

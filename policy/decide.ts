@@ -11,11 +11,11 @@ import { ASKS_IDENTITY, ASKS_TLS } from './demand.ts';
 import type { Image } from './image.ts';
 import { APPLICATION_WORDS, NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
 import { ALL_PROTOCOLS, MAY_ALLOW, MAY_DENY, MAY_NEXT, OUTCOME_BITS, outcomeOf } from './outcome.ts';
-import { LEVELS } from './patterns.ts';
 import { pending, settlePending } from './pending.ts';
-import { BY_DEMAND, BY_PROTOCOL, BY_REQUEST, MANY_CONDITIONS, outcomeWords, PAIRS_SHIFT, PASS_BY_PROTOCOL, pairWords } from './programs.ts';
+import { BY_DEMAND, BY_PROTOCOL, BY_REQUEST, MANY_CONDITIONS, outcomeWords, PAIRS_SHIFT, PASS_BY_PROTOCOL } from './programs.ts';
 import { type HttpFacts, type RequestFacts, UNREAD_PATH } from './request.ts';
-import { walkDemands } from './walk.ts';
+import { programAt } from './rows.ts';
+import { walkDemands, walkProposed } from './walk.ts';
 
 export const DENY = 0;
 export const ALLOW = 1;
@@ -44,8 +44,13 @@ export function ruleOf(decision: Decision): number {
  * first that matches; before, it is the last that the flow reaches whatever the rest turns out to be. Conditions on requests, TLS and
  * identities are taken to be independent of each other, so a need may be asked for that a look at all that these can be would spare.
  *
- * hot: allocates nothing, and costs the same for one rule and for ten thousand. Still walked one by one are rules whose segments hold both
- * addresses and identities, and, for as long as the request is not known, rules that ask for one identity and each for another request.
+ * hot: allocates nothing, and costs the same for one rule and for ten thousand. While the protocol is not known it is decided once for each protocol
+ * that rules tell apart. Of the rules that hold at the source and the port, these are looked at one by one:
+ * - those found by nothing but the name of a field that is not among the FIELDS_MAX that most rules ask for;
+ * - those that share a pattern with more than a few others and every second one with them too, or ask for so many patterns of both that there are more
+ *   than PAIRS_MAX pairs of them;
+ * - all of a list, where facts are known in another order than they are asked for in, or where one flow leads to more than LISTS_MAX
+ *   lists, as a command on a hundred keys may.
  */
 export function decide(
   image: Image,
@@ -128,18 +133,6 @@ export function possibleProtocols(image: Image, vip: number, atom: number, conne
   return possible;
 }
 
-/** hot. The program of a row that holds at an atom. */
-export function programAt(image: Image, row: number, atom: number): number {
-  let low = image.rowStarts[row]!;
-  let high = image.rowStarts[row + 1]! - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1;
-    if (image.rowAtoms[middle]! <= atom) low = middle;
-    else high = middle - 1;
-  }
-  return image.rowPrograms[low]!;
-}
-
 /** hot. Decides with protocols known. */
 function judge(
   image: Image,
@@ -203,6 +196,8 @@ function judgeAnyProtocol(
       const decision = judge(image, app, atom, guardrails, own, baseline, one | (others & -others), request, connection);
       // What a ClientHello says is known before what is spoken behind it.
       if (decision === NEED_TLS) return NEED_TLS;
+      // Whatever the other protocols come to, what is spoken has to be known.
+      if (connection.tls !== null && (decision === NEED_IDENTITY || decision === NEED_REQUEST)) return NEED_PROTOCOL;
       if (all >= 0 && kindOf(all) !== kindOf(decision)) {
         if (connection.tls !== null) return NEED_PROTOCOL;
         differs = true;
@@ -227,7 +222,7 @@ export function outcomeIn(
 ): number {
   const head = image.programs[program]!;
   if ((head & BY_DEMAND) !== 0) return walkDemands(image, program, firstRecord, atom, protocols, request, connection);
-  const outcome = outcomeWithoutDemands(image, program, head, firstRecord, protocols, request);
+  const outcome = outcomeWithoutDemands(image, program, head, firstRecord, atom, protocols, request, connection);
   if (pending.held !== 0) settlePending(outcome);
   return outcome;
 }
@@ -237,8 +232,10 @@ function outcomeWithoutDemands(
   program: number,
   head: number,
   firstRecord: number,
+  atom: number,
   protocols: ProtocolSet,
   request: RequestFacts | null,
+  connection: ConnectionFacts,
 ): number {
   if ((head & BY_REQUEST) === 0 || request === null) {
     if ((head & BY_PROTOCOL) === 0) return image.programs[program + 1]!;
@@ -246,18 +243,17 @@ function outcomeWithoutDemands(
   }
   return (head & MANY_CONDITIONS) === 0
     ? walk(image, program, firstRecord, protocols, request)
-    : walkProposed(image, program, firstRecord, protocols, request);
+    : walkProposed(image, program, firstRecord, atom, protocols, request, connection);
 }
 
 /** Rule by rule. Without a request a rule that asks for one may match or not. */
 function walk(image: Image, program: number, firstRecord: number, protocols: ProtocolSet, request: RequestFacts | null): number {
   const { programs, records } = image;
   const head = programs[program]!;
-  const step = pairWords(head);
   let at = program + 1 + outcomeWords(head);
-  const end = at + (head >>> PAIRS_SHIFT) * step;
+  const end = at + (head >>> PAIRS_SHIFT) * 2;
   let may = 0;
-  for (; at < end; at += step) {
+  for (; at < end; at += 2) {
     for (let bits = programs[at + 1]!; bits !== 0; bits &= bits - 1) {
       const index = programs[at]! * 32 + 31 - Math.clz32(bits & -bits);
       const record = (firstRecord + index) * RECORD_WORDS;
@@ -269,25 +265,6 @@ function walk(image: Image, program: number, firstRecord: number, protocols: Pro
       }
       if (request === null) may |= outcome;
     }
-  }
-  return may | MAY_NEXT;
-}
-
-/** hot. As `walk`, past rules whose patterns the request doesn't meet; without a request, past those that are like others. */
-function walkProposed(image: Image, program: number, firstRecord: number, protocols: ProtocolSet, request: RequestFacts | null): number {
-  const { programs, records, proposals } = image;
-  const head = programs[program]!;
-  const level = request === null ? LEVELS - 2 : LEVELS - 1;
-  proposals.begin(program + 1 + outcomeWords(head), head >>> PAIRS_SHIFT, level, firstRecord, request, null);
-  let may = 0;
-  for (let index = proposals.next(); index >= 0; index = proposals.next()) {
-    const record = (firstRecord + index) * RECORD_WORDS;
-    if ((records[record + 5]! & protocols) === 0) continue;
-    const outcome = outcomeOf(records[record + 4]!);
-    const condition = records[record + 6]!;
-    if (condition === NOT_ASKED || (request !== null && matchesRequest(image.condition(condition), request)))
-      return may | outcome | ((index + 1) << OUTCOME_BITS);
-    if (request === null) may |= outcome;
   }
   return may | MAY_NEXT;
 }

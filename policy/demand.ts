@@ -197,6 +197,18 @@ export function openSource(
   return open;
 }
 
+type Case = { readonly has: readonly unknown[]; readonly hasNot: readonly unknown[] };
+
+/** Whether a case is met, or not, by addresses and by identities that a client lacks: nothing that it has leads to it. */
+export function isByAddress({ has }: Case): boolean {
+  return has.length === 0;
+}
+
+/** Whether a case asks for addresses alone. */
+export function isCertain({ has, hasNot }: Case): boolean {
+  return has.length === 0 && hasNot.length === 0;
+}
+
 function hasAll(lists: readonly (readonly TextPattern[])[], identities: readonly string[]): boolean {
   for (let i = 0; i < lists.length; i++) if (!hasAny(lists[i]!, identities)) return false;
   return true;

@@ -15,7 +15,7 @@ import { type Nearest, nearestAllowing } from './nearest.ts';
 import { ALL_PROTOCOLS } from './outcome.ts';
 import { placeText } from './place.ts';
 import { decideFacts, type Facts, factsOf, type Need } from './question.ts';
-import { type Way, wayOf } from './routes.ts';
+import { type Way, wayOf } from './way.ts';
 
 /** What is taken for granted where the verdict depends on a fact that was not said. */
 const ASSUMED: Record<Need, string> = {

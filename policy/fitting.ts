@@ -5,14 +5,14 @@
 import { HTTP, WEBSOCKET } from '../config/protocols.ts';
 import { type Condition, matchesField, matchesHosts, matchesMethod, matchesPath } from './condition.ts';
 import type { TlsFacts } from './connection.ts';
-import { programAt } from './decide.ts';
 import { type Demand, hasAny, matchesAny, matchesDatabase, matchesTls, openSource, type TextPattern } from './demand.ts';
 import type { Image } from './image.ts';
 import { APPLICATION_WORDS, NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
 import { ALL_PROTOCOLS } from './outcome.ts';
-import { outcomeWords, PAIRS_SHIFT, pairWords } from './programs.ts';
+import { outcomeWords, PAIRS_SHIFT } from './programs.ts';
 import type { Facts } from './question.ts';
 import type { HeaderLookup, HttpFacts, RequestFacts } from './request.ts';
+import { programAt } from './rows.ts';
 import { ANYONE } from './sources.ts';
 
 /** What of a flow can be changed, in the order in which it is told. */
@@ -106,7 +106,7 @@ function placeOf(image: Image, vip: number, rule: number): { row: number; index:
 function isHeld(image: Image, program: number, index: number): boolean {
   const head = image.programs[program]!;
   const start = program + 1 + outcomeWords(head);
-  for (let pair = start; pair < start + (head >>> PAIRS_SHIFT) * pairWords(head); pair += pairWords(head)) {
+  for (let pair = start; pair < start + (head >>> PAIRS_SHIFT) * 2; pair += 2) {
     if (image.programs[pair] === index >>> 5) return ((image.programs[pair + 1]! >>> (index & 31)) & 1) === 1;
   }
   return false;

@@ -1,7 +1,8 @@
 /** What a rule can be found by, see patterns.ts: the patterns of whatever it asks for. */
 import type { HttpMatch } from '../config/match.ts';
-import { ASKS_IDENTITY, ASKS_REQUEST, ASKS_TLS, type Demand, type TextPattern } from './demand.ts';
-import type { Handle, PatternIndex, Space } from './patterns.ts';
+import { ASKS_IDENTITY, ASKS_REQUEST, ASKS_TLS, type Demand, isByAddress, type TextPattern, textPattern } from './demand.ts';
+import type { Handle, PatternIndex } from './pattern-index.ts';
+import { fieldSeed, type Space } from './patterns.ts';
 import { foldHostPattern, foldPathPattern, type HostPattern } from './request.ts';
 
 export function handlesOf(http: HttpMatch | null, demand: Demand | null, index: PatternIndex): Handle[] {
@@ -22,6 +23,18 @@ export function handlesOf(http: HttpMatch | null, demand: Demand | null, index: 
       ]);
     add(ASKS_REQUEST, nodes);
   }
+  if (http !== null && http.methods !== null)
+    add(
+      ASKS_REQUEST,
+      http.methods.map((method) => index.whole('method', method)),
+    );
+  for (const { name, values } of http?.headers ?? []) {
+    const seed = fieldSeed(name);
+    const nodes = values
+      .map(textPattern)
+      .map(({ exact, prefix }) => (exact === null ? index.prefix('field', prefix!, seed) : index.whole('field', exact, seed)));
+    handles.push({ asks: ASKS_REQUEST, cases: [[nodes]], field: name });
+  }
   if (demand === null) return handles;
   const { tls, identities, cases, database } = demand;
   if (tls !== null && tls.sni !== null) add(ASKS_TLS, hosts('sni', tls.sni));
@@ -32,9 +45,13 @@ export function handlesOf(http: HttpMatch | null, demand: Demand | null, index: 
     );
   if (tls !== null && tls.ja4 !== null) add(ASKS_TLS, texts('ja4', tls.ja4));
   if (identities !== null) add(ASKS_IDENTITY, texts('identity', identities));
-  // A case that asks for no identity is met without one, so nothing would lead to it.
-  if (cases !== null && cases.length > 0 && cases.every(({ has }) => has.length > 0))
-    handles.push({ asks: ASKS_IDENTITY, cases: cases.map(({ has }) => has.map((list) => texts('identity', list))) });
+  const byIdentity = cases?.filter((one) => !isByAddress(one)) ?? [];
+  if (byIdentity.length > 0)
+    handles.push({
+      asks: ASKS_IDENTITY,
+      cases: byIdentity.map(({ has }) => has.map((list) => texts('identity', list))),
+      besideAddresses: byIdentity.length < cases!.length,
+    });
   if (database !== null) {
     const { kind, users, names, keys, denies } = database;
     const part = (space: Space, patterns: readonly TextPattern[]) =>

@@ -273,7 +273,20 @@ export class Image {
 
   /** What this thread uses to find its way in programs with many conditions. */
   get proposals(): Proposals {
-    return (this.#proposals ??= new Proposals(this.buffer, this.programs));
+    return (this.#proposals ??= this.#newProposals());
+  }
+
+  #newProposals(): Proposals {
+    const { buffer } = this;
+    const sections = {
+      patternStarts: sectionOf(buffer, 'patternStarts'),
+      patternLists: sectionOf(buffer, 'patternLists'),
+      patternRecords: sectionOf(buffer, 'patternRecords'),
+      patternSlots: sectionOf(buffer, 'patternSlots'),
+      patternSpaces: sectionOf(buffer, 'patternSpaces'),
+    };
+    const fields = Array.from(sectionOf(buffer, 'patternFields'), (text) => this.text(text));
+    return new Proposals(this.programs, sections, fields);
   }
 
   /** The port ranges that a rule names, by its record; null: every port. */

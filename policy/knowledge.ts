@@ -46,8 +46,10 @@ function hostsOf({ names = [] }: Pool): string[] {
 }
 
 export function unresolvedIn(segment: Segment, knowledge: Knowledge, pools: ReadonlyMap<string, Pool>): Unresolved[] {
-  const { name, countries, asns, dns, unknown } = segment;
-  const hosts = new Set([...dns, ...segment.pools.flatMap((pool) => unresolvedHosts(pools.get(pool), knowledge))]);
+  const { name, countries, asns, dns, pools: named, unknown } = segment;
+  // Most are addresses and nothing else.
+  if (countries.length + asns.length + dns.length + named.length === 0) return [];
+  const hosts = new Set([...dns, ...named.flatMap((pool) => unresolvedHosts(pools.get(pool), knowledge))]);
   const missing = (kind: Unresolved['kind'], what: string): Unresolved => ({ segment: name, kind, what, closes: unknown === 'deny' });
   return [
     ...countries.filter((country) => !knowledge.countries.has(country)).map((country) => missing('country', `country ${country}`)),

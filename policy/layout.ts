@@ -25,10 +25,12 @@ export const SECTIONS = [
   'programs', // see programs.ts
   'textStarts', // byte offsets into `texts`, one more than there are texts
   'texts', // UTF-8
-  'patternStarts', // see patterns.ts
+  'patternStarts', // see pattern-index.ts
+  'patternLists',
   'patternRecords',
   'patternSlots',
   'patternSpaces',
+  'patternFields', // texts: the names of fields whose values are looked up
   'sourceStarts', // row r of sources that demands name spans sourceStarts[r] to sourceStarts[r + 1]
   'sourceAtoms', // the atoms, ascending, at which the source begins or ceases to hold
   'numbers', // see NUMBERS

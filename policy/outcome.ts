@@ -32,27 +32,27 @@ export interface RuleFacts {
   readonly asks: number;
   /** Bits of the levels at which the index leads to it, see patterns.ts. */
   readonly levels: number;
-  /** Rules of one number ask for the same facts and protocols of the same addresses, and say the same. */
-  readonly alike: number;
   readonly action: number;
 }
 
 /**
  * The outcome for each protocol on its own, all at once: bit b of each mask is protocol b. Requests are not known here, so a rule
- * with a condition on them may match or not.
+ * with a condition on them may match or not. `pairs` are word and bits of the rules, by turns.
  */
-export function outcomesByProtocol(holding: Iterable<number>, factsOf: (index: number) => RuleFacts): Uint32Array {
+export function outcomesByProtocol(pairs: readonly number[], facts: readonly RuleFacts[]): Uint32Array {
   let open = ALL_PROTOCOLS;
   const may = [0, 0, 0];
   const outcomes = new Uint32Array(PROTOCOLS.length);
-  for (const index of holding) {
-    const { protocols, conditional, action } = factsOf(index);
-    const reached = protocols & open;
-    may[action]! |= reached;
-    if (conditional || reached === 0) continue;
-    for (let bit = 0; bit < outcomes.length; bit++) if ((reached >>> bit) & 1) outcomes[bit] = (index + 1) << OUTCOME_BITS;
-    open &= ~reached;
-    if (open === 0) break;
+  for (let i = 0; i < pairs.length && open !== 0; i += 2) {
+    for (let bits = pairs[i + 1]!; bits !== 0 && open !== 0; bits &= bits - 1) {
+      const index = pairs[i]! * 32 + 31 - Math.clz32(bits & -bits);
+      const { protocols, conditional, action } = facts[index]!;
+      const reached = protocols & open;
+      may[action]! |= reached;
+      if (conditional || reached === 0) continue;
+      for (let bit = 0; bit < outcomes.length; bit++) if ((reached >>> bit) & 1) outcomes[bit] = (index + 1) << OUTCOME_BITS;
+      open &= ~reached;
+    }
   }
   may[2]! |= open;
   for (let bit = 0; bit < outcomes.length; bit++) {

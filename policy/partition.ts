@@ -4,7 +4,7 @@
  *
  * The work is proportional to the number of changes (a prefix entered or left, times the nodes that notice), not to atoms × nodes.
  */
-import { type Ranges, rangesOf, Signatures } from './prefixes.ts';
+import { RangeList, type Ranges, rangesOf, Signatures } from './prefixes.ts';
 import type { SourceGraph } from './sources.ts';
 
 export interface Partition {
@@ -26,7 +26,7 @@ export function partition(graph: SourceGraph): Partition {
   const ipv6 = rangesOf(graph.mentions, 6, signatures);
   const { canonical, classes } = classify(graph, signatures);
   const inhabited = new Uint8Array(classes.parents.length);
-  for (const signature of [...ipv4.signatures, ...ipv6.signatures]) inhabited[canonical[signature]!] = 1;
+  for (const { signatures: own } of [ipv4, ipv6]) for (let i = 0; i < own.length; i++) inhabited[canonical[own[i]!]!] = 1;
   const { atomCount, atoms, changes } = number(classes, inhabited, graph.plus.length);
   const atomOfSignature = canonical.map((name) => atoms[name]!);
   return {
@@ -54,7 +54,9 @@ function classify(graph: SourceGraph, signatures: Signatures): { canonical: numb
   const state = new HoldingState(graph);
   // Prefixes nest at most 129 deep, so recursion is bounded.
   const visit = (signature: number) => {
-    for (const child of children[signature]!) {
+    const below = children[signature]!;
+    for (let i = 0; i < below.length; i++) {
+      const child = below[i]!;
       const delta = state.apply(signatures.added[child]!, 1);
       const parent = canonical[signature]!;
       canonical[child] = delta.length === 0 ? parent : classOf(parent, delta);
@@ -77,6 +79,8 @@ function classify(graph: SourceGraph, signatures: Signatures): { canonical: numb
   return { canonical, classes };
 }
 
+const NOTHING: readonly number[] = [];
+
 /** Which nodes hold the address that the walk stands at, kept up to date by counting. */
 class HoldingState {
   readonly #graph: SourceGraph;
@@ -96,19 +100,20 @@ class HoldingState {
   }
 
   /** Adds (1) or withdraws (-1) mentions; returns the nodes that rules ask for and that changed, ascending. */
-  apply(codes: readonly number[], by: 1 | -1): number[] {
-    for (const code of codes) this.#count(code, by);
-    const changed: number[] = [];
+  apply(codes: readonly number[], by: 1 | -1): readonly number[] {
+    for (let i = 0; i < codes.length; i++) this.#count(codes[i]!, by);
+    let changed: number[] | null = null;
     while (this.#heap.length > 0) {
       const node = pop(this.#heap);
       this.#queued[node] = 0;
       const holds = this.#plus[node]! > 0 && this.#minus[node] === 0 ? 1 : 0;
       if (holds === this.#holds[node]) continue;
       this.#holds[node] = holds;
-      if (this.#graph.asked.has(node)) changed.push(node);
-      for (const code of this.#graph.dependents[node]!) this.#count(code, holds ? 1 : -1);
+      if (this.#graph.asked.has(node)) (changed ??= []).push(node);
+      const dependents = this.#graph.dependents[node]!;
+      for (let i = 0; i < dependents.length; i++) this.#count(dependents[i]!, holds ? 1 : -1);
     }
-    return changed;
+    return changed ?? NOTHING;
   }
 
   #count(code: number, by: 1 | -1): void {
@@ -129,13 +134,16 @@ function number(
   const popularity = new Uint32Array(nodeCount);
   for (const delta of classes.deltas) for (const node of delta) popularity[node]!++;
   // Neighbours that share the most popular node first: a segment made of a thousand others is then one run.
-  const ordered = classes.deltas.map((delta) => [...delta].sort((a, b) => popularity[b]! - popularity[a]! || a - b));
+  const ordered = classes.deltas.map((delta) =>
+    delta.length < 2 ? delta : [...delta].sort((a, b) => popularity[b]! - popularity[a]! || a - b),
+  );
   const children = childrenOf(classes.parents);
   const changes: number[][] = Array.from({ length: nodeCount }, () => []);
   const atoms = new Uint32Array(classes.parents.length);
   let next = 0;
   const toggle = (delta: readonly number[]) => {
-    for (const node of delta) {
+    for (let i = 0; i < delta.length; i++) {
+      const node = delta[i]!;
       const at = changes[node]!;
       // Left and entered again at the same atom: no change at all.
       if (at[at.length - 1] === next) at.pop();
@@ -146,28 +154,31 @@ function number(
     toggle(classes.deltas[name]!);
     // A prefix that others cover whole tells nothing apart by itself. Atom 0 is there for flows over unix sockets too.
     if (inhabited[name] === 1 || name === 0) atoms[name] = next++;
-    for (const child of children[name]!.sort((a, b) => compareLists(ordered[a]!, ordered[b]!))) visit(child);
+    if (children[name]!.length > 0)
+      for (const child of [...children[name]!].sort((a, b) => compareLists(ordered[a]!, ordered[b]!))) visit(child);
     toggle(classes.deltas[name]!);
   };
   visit(0);
   return { atomCount: next, atoms, changes };
 }
 
-function childrenOf(parents: readonly number[]): number[][] {
-  const children: number[][] = parents.map(() => []);
-  for (let name = 1; name < parents.length; name++) children[parents[name]!]!.push(name);
-  return children;
+/** Most have none, and share that list. */
+function childrenOf(parents: readonly number[]): (readonly number[])[] {
+  const children: (number[] | null)[] = parents.map(() => null);
+  for (let name = 1; name < parents.length; name++) (children[parents[name]!] ??= []).push(name);
+  return children.map((list) => list ?? NOTHING);
 }
 
 function joinAlike({ starts, signatures }: Ranges, atoms: readonly number[]): Ranges {
-  const joined: Ranges = { starts: [], signatures: [] };
-  for (const [i, signature] of signatures.entries()) {
-    const atom = atoms[signature]!;
-    if (i > 0 && joined.signatures[joined.signatures.length - 1] === atom) continue;
-    joined.starts.push(starts[i * 4]!, starts[i * 4 + 1]!, starts[i * 4 + 2]!, starts[i * 4 + 3]!);
-    joined.signatures.push(atom);
+  const joined = new RangeList(signatures.length);
+  let last = -1;
+  for (let i = 0; i < signatures.length; i++) {
+    const atom = atoms[signatures[i]!]!;
+    if (atom === last) continue;
+    last = atom;
+    joined.emit(starts[i * 4]!, starts[i * 4 + 1]!, starts[i * 4 + 2]!, starts[i * 4 + 3]!, atom);
   }
-  return joined;
+  return joined.ranges;
 }
 
 function compareLists(a: readonly number[], b: readonly number[]): number {

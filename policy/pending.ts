@@ -33,3 +33,16 @@ export function settlePending(outcomes: number): void {
   pending.facts |= pending.held;
   pending.held = 0;
 }
+
+/**
+ * hot: whether a rule of a group (patterns.ts) that may match or not would change nothing any more, where outcomes `may` of its list were met before:
+ * all that it could say is said or held back already.
+ */
+export function saysNothingNew(group: number, may: number): boolean {
+  const outcome = 1 << (group & 3);
+  if ((may & outcome) === 0) return false;
+  const open = group >>> 2;
+  if (outcome === MAY_NEXT) return (open & ~pending.facts) === 0;
+  if (pending.heldOutcome === outcome) return (open & ~(pending.held | pending.facts)) === 0;
+  return ((open | pending.held) & ~pending.facts) === 0;
+}

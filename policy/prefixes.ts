@@ -11,8 +11,39 @@ const CODE_BITS = 26;
 
 /** Ranges of one family: `starts` holds four words a range, `signatures[i]` holds from there up to the next start. */
 export interface Ranges {
-  readonly starts: number[];
-  readonly signatures: number[];
+  readonly starts: Uint32Array;
+  readonly signatures: Uint32Array;
+}
+
+/** Ranges on their way, in memory of the size that they can come to: a hundred thousand numbers in lists would be copied as these grow. */
+export class RangeList {
+  readonly #starts: Uint32Array;
+  readonly #signatures: Uint32Array;
+  #count = 0;
+
+  constructor(most: number) {
+    this.#starts = new Uint32Array(most * 4);
+    this.#signatures = new Uint32Array(most);
+  }
+
+  /** A range that starts where the previous one did takes its place. */
+  emit(w0: number, w1: number, w2: number, w3: number, signature: number): void {
+    const starts = this.#starts;
+    const last = this.#count * 4 - 4;
+    if (last < 0 || starts[last] !== w0 || starts[last + 1] !== w1 || starts[last + 2] !== w2 || starts[last + 3] !== w3) {
+      const at = last + 4;
+      starts[at] = w0;
+      starts[at + 1] = w1;
+      starts[at + 2] = w2;
+      starts[at + 3] = w3;
+      this.#count++;
+    }
+    this.#signatures[this.#count - 1] = signature;
+  }
+
+  get ranges(): Ranges {
+    return { starts: this.#starts.subarray(0, this.#count * 4), signatures: this.#signatures.subarray(0, this.#count) };
+  }
 }
 
 /** Signature 0 is that of an address in no prefix. Parents have smaller numbers than their children. */
@@ -47,7 +78,9 @@ export function rangesOf(mentions: readonly Mention[], family: 4 | 6, signatures
 /** Of IPv4 a prefix is one word, so that a hundred thousand of them are sorted and walked as numbers. */
 function rangesOfIpv4(mentions: readonly Mention[], signatures: Signatures): Ranges {
   const sorted = sortedIpv4(mentions);
-  const ranges: Ranges = { starts: [0, 0, MAPPED, 0], signatures: [0] };
+  // A prefix begins a range, and ends one.
+  const ranges = new RangeList(sorted.length + 1);
+  ranges.emit(0, 0, MAPPED, 0, 0);
   // Prefixes that the walk is inside of, outermost first: their last addresses and signatures. At most 33.
   const lasts: number[] = [];
   const open: number[] = [0];
@@ -55,7 +88,7 @@ function rangesOfIpv4(mentions: readonly Mention[], signatures: Signatures): Ran
     while (lasts.length > 0 && lasts[lasts.length - 1]! < start) {
       const last = lasts.pop()!;
       open.pop();
-      if (last !== 0xffffffff) emitIpv4(ranges, last + 1, open[open.length - 1]!);
+      if (last !== 0xffffffff) ranges.emit(0, 0, MAPPED, last + 1, open[open.length - 1]!);
     }
   };
   for (let i = 0; i < sorted.length; ) {
@@ -68,21 +101,22 @@ function rangesOfIpv4(mentions: readonly Mention[], signatures: Signatures): Ran
     }
     closeBefore(start);
     const signature = signatures.of(open[open.length - 1]!, codes);
-    emitIpv4(ranges, start, signature);
+    ranges.emit(0, 0, MAPPED, start, signature);
     lasts.push(start + 2 ** (32 - bits) - 1);
     open.push(signature);
   }
   closeBefore(2 ** 32);
-  return ranges;
+  return ranges.ranges;
 }
 
 /** Two words a mention, sorted by address, length and code: length and code, then the address. */
 function sortedIpv4(mentions: readonly Mention[]): Uint32Array {
   let count = 0;
-  for (const { family } of mentions) if (family === 4) count++;
+  for (let i = 0; i < mentions.length; i++) if (mentions[i]!.family === 4) count++;
   const words = new Uint32Array(count * 2);
   let at = 0;
-  for (const { family, words: address, bits, code } of mentions) {
+  for (let i = 0; i < mentions.length; i++) {
+    const { family, words: address, bits, code } = mentions[i]!;
     if (family !== 4) continue;
     words[at++] = ((bits << CODE_BITS) | code) >>> 0;
     words[at++] = address[3];
@@ -92,22 +126,16 @@ function sortedIpv4(mentions: readonly Mention[]): Uint32Array {
   return words;
 }
 
-function emitIpv4({ starts, signatures }: Ranges, start: number, signature: number): void {
-  if (starts[starts.length - 1] === start) signatures[signatures.length - 1] = signature;
-  else {
-    starts.push(0, 0, MAPPED, start);
-    signatures.push(signature);
-  }
-}
-
 function rangesOfIpv6(mentions: readonly Mention[], signatures: Signatures): Ranges {
   const sorted = mentions.filter((mention) => mention.family === 6).sort(byIpv6);
-  const ranges: Ranges = { starts: [0, 0, 0, 0], signatures: [0] };
+  const ranges = new RangeList(sorted.length * 2 + 1);
+  const emit = ([w0, w1, w2, w3]: readonly number[], signature: number) => ranges.emit(w0!, w1!, w2!, w3!, signature);
+  ranges.emit(0, 0, 0, 0, 0);
   const open: Open[] = [];
   const closeBefore = (start: readonly number[] | null) => {
     while (open.length > 0 && (start === null || compare(open[open.length - 1]!.last, start) < 0)) {
       const after = successor(open.pop()!.last);
-      if (after !== null) emit(ranges, after, open[open.length - 1]?.signature ?? 0);
+      if (after !== null) emit(after, open[open.length - 1]?.signature ?? 0);
     }
   };
   for (let i = 0; i < sorted.length; ) {
@@ -119,22 +147,11 @@ function rangesOfIpv6(mentions: readonly Mention[], signatures: Signatures): Ran
     }
     closeBefore(words);
     const signature = signatures.of(open[open.length - 1]?.signature ?? 0, codes);
-    emit(ranges, words, signature);
+    emit(words, signature);
     open.push({ last: lastOf(words, bits), signature });
   }
   closeBefore(null);
-  return ranges;
-}
-
-/** A range that starts where the previous one did takes its place. */
-function emit({ starts, signatures }: Ranges, start: readonly number[], signature: number): void {
-  const at = starts.length - 4;
-  const same = starts[at] === start[0] && starts[at + 1] === start[1] && starts[at + 2] === start[2] && starts[at + 3] === start[3];
-  if (same) signatures[signatures.length - 1] = signature;
-  else {
-    starts.push(start[0]!, start[1]!, start[2]!, start[3]!);
-    signatures.push(signature);
-  }
+  return ranges.ranges;
 }
 
 function byIpv6(a: Mention, b: Mention): number {

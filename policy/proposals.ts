@@ -1,48 +1,24 @@
 /**
  * The rules of a program that a flow may meet, in their order: those whose patterns it meets, found by the index, and those that no
- * pattern leads to. What a thread keeps to look at no others.
+ * pattern leads to, in groups (groups.ts). Whatever can say nothing new, after what was looked at, is passed over.
  */
 import type { ConnectionFacts } from './connection.ts';
-import { sectionOf } from './layout.ts';
-import {
-  ATTACHED_LEVELS,
-  beginningOf,
-  hashOn,
-  isFromEnd,
-  LEVELS,
-  SLOT_WORDS,
-  SPACE_WORDS,
-  SPACES,
-  type Space,
-  seedOf,
-  slotOf,
-  UNTOLD,
-  WHOLE,
-} from './patterns.ts';
-import { INDEXED_PAIR_WORDS } from './programs.ts';
+import { GROUP_WORDS } from './groups.ts';
+import type { PatternSections } from './pattern-index.ts';
+import { LISTS_MAX, PatternLookup, signed } from './pattern-lookup.ts';
+import { BY_ADDRESS, FIRST_OPEN_GROUP, LEVELS } from './patterns.ts';
+import { saysNothingNew } from './pending.ts';
+import { MANY_CONDITIONS, outcomeWords, PAIRS_SHIFT, PARTS_WORDS } from './programs.ts';
 import type { RequestFacts } from './request.ts';
 
-/** Patterns that one flow meets and that have rules; with more, which takes a command on a hundred keys, every rule is looked at. */
-const LISTS_MAX = 64;
+/** At most 3 actions, 8 sets of facts and 5 of protocols, of two programs, and the lists that patterns lead to. */
+const STREAMS_MAX = 2 * 3 * 8 * 5 + LISTS_MAX;
+
+/** Answers that are remembered; a power of two. */
+const MEMOS = 256;
 
 /** Greater than any rule of a list. */
 const NONE = 0x7fffffff;
-
-const numberOf = (space: Space) => SPACES.indexOf(space);
-const [HOST, PATH, SNI, ALPN, JA4] = (['host', 'path', 'sni', 'alpn', 'ja4'] as const).map(numberOf) as [
-  number,
-  number,
-  number,
-  number,
-  number,
-];
-const [IDENTITY, KIND, USER, NAME, KEY] = (['identity', 'kind', 'user', 'name', 'key'] as const).map(numberOf) as [
-  number,
-  number,
-  number,
-  number,
-  number,
-];
 
 /** How much is known of a flow, see LEVELS; -1 where it is known in another order, and every rule is looked at. */
 export function levelOf(request: RequestFacts | null, { tls, identities }: ConnectionFacts): number {
@@ -51,240 +27,266 @@ export function levelOf(request: RequestFacts | null, { tls, identities }: Conne
   return tls === null ? 0 : 1;
 }
 
-function signed(words: Uint32Array): Int32Array {
-  return new Int32Array(words.buffer, words.byteOffset, words.length);
-}
-
 export class Proposals {
-  readonly #starts: Uint32Array;
-  readonly #records: Uint32Array;
-  /** Hashes and bits as signed numbers, as arithmetic yields them: no word is then too great for a small integer. */
-  readonly #slots: Int32Array;
-  readonly #spaces: Int32Array;
-  readonly #slotCount: number;
-  /** Where each list that was found goes on, and where it ends. */
-  readonly #at = new Uint32Array(LISTS_MAX);
-  readonly #ends = new Uint32Array(LISTS_MAX);
-  #lists = 0;
-  #overflown = false;
-  #level = 0;
   readonly #programs: Int32Array;
-  /** The program's first pair, and how many it has. */
-  #first = 0;
+  readonly #lookup: PatternLookup;
+  readonly #records: Uint32Array;
+  /** Of each stream: its group; where it stands and ends, in programs or (from `#lists` on) in records; and the rule there, by its number. */
+  readonly #groups = new Uint32Array(STREAMS_MAX);
+  readonly #at = new Uint32Array(STREAMS_MAX);
+  readonly #ends = new Uint32Array(STREAMS_MAX);
+  readonly #heads = new Int32Array(STREAMS_MAX);
+  /** For a group, where it stands in the program by address, as what is there is left to that one's streams; for a list, where its pairs are that the
+   * list is for. 0: it doesn't matter. */
+  readonly #partAt = new Uint32Array(STREAMS_MAX);
+  /** For a group and a program by address, the first rule of the one that the other has not. */
+  readonly #memo = new Int32Array(MEMOS * 3);
   #count = 0;
+  #lists = 0;
+  #partEnd = 0;
+  /** The program's pairs. */
+  #first = 0;
+  #end = 0;
   #firstRecord = 0;
   #endRecord = 0;
-  /** The next rule that no pattern leads to, where it stands, and what else stands there; `#rest` is -1 where it is to be looked for. */
-  #rest = -1;
-  #restPair = 0;
-  #restBits = 0;
-  /** The next rule that a pattern leads to; -1 where it is to be looked for. No rule before `#foundPair` is asked for any more. */
-  #found = -1;
-  #foundPair = 0;
+  /** No rule before this one is asked for any more. */
+  #cursor = 0;
 
-  /** `buffer` is an image, `programs` are its programs. */
-  constructor(buffer: SharedArrayBuffer, programs: Uint32Array) {
+  constructor(programs: Uint32Array, sections: PatternSections, fields: readonly string[]) {
     this.#programs = signed(programs);
-    this.#starts = sectionOf(buffer, 'patternStarts');
-    this.#records = sectionOf(buffer, 'patternRecords');
-    this.#slots = signed(sectionOf(buffer, 'patternSlots'));
-    this.#spaces = signed(sectionOf(buffer, 'patternSpaces'));
-    this.#slotCount = this.#slots.length / SLOT_WORDS;
+    this.#lookup = new PatternLookup(sections, fields);
+    this.#records = this.#lookup.records;
   }
 
   /**
-   * hot: allocates nothing. Begins with a program of the list that begins at a record: `first` and `count` are its pairs. `connection` null:
-   * no rule of the program asks for what is known of it. One program at a time.
+   * hot: allocates nothing. Begins with a program of the list that begins at a record. `part` is the program of the rules that are met without an identity
+   * where others ask for one; -1 for none. `connection` null: no rule asks for what is known of it. `definite`: only rules that ask for
+   * nothing that is not known. One program at a time.
    */
   begin(
-    first: number,
-    count: number,
+    program: number,
+    part: number,
     level: number,
     firstRecord: number,
+    protocols: number,
     request: RequestFacts | null,
     connection: ConnectionFacts | null,
+    definite: boolean,
   ): void {
     const programs = this.#programs;
-    this.#first = first;
-    this.#count = count;
-    this.#level = level;
+    const head = programs[program]!;
+    this.#first = program + 1 + outcomeWords(head);
+    this.#end = this.#first + (head >>> PAIRS_SHIFT) * 2;
     this.#firstRecord = firstRecord;
-    this.#endRecord = firstRecord + (programs[first + (count - 1) * INDEXED_PAIR_WORDS]! + 1) * 32;
-    this.#lists = 0;
-    this.#overflown = false;
-    this.#rest = -1;
-    this.#found = -1;
-    this.#foundPair = 0;
-    if (level > 0 && connection !== null) this.#seekConnection(connection);
-    if (level === LEVELS - 1 && request !== null) this.#seekRequest(request);
-    this.#restPair = this.#overflown ? 0 : this.#pairWithRest(0);
-    this.#restBits = this.#bitsOfRest();
+    this.#cursor = 0;
+    this.#count = 0;
+    this.#lists = STREAMS_MAX;
+    if (this.#end === this.#first) return;
+    const found = level > 0 && this.#seek(level, firstRecord, protocols, request, connection, definite);
+    if (level < 0 || (level > 0 && !found)) {
+      this.#add(0, this.#first, this.#end, 0);
+      return;
+    }
+    let partFirst = 0;
+    if (part >= 0) {
+      partFirst = part + 1 + outcomeWords(programs[part]!);
+      this.#partEnd = partFirst + (programs[part]! >>> PAIRS_SHIFT) * 2;
+      if ((programs[part]! & MANY_CONDITIONS) === 0) this.#add(0, partFirst, this.#partEnd, 0);
+      else this.#addGroups(this.#partEnd, level, protocols, definite, 0);
+    }
+    this.#addGroups(this.#end, level, protocols, definite, partFirst);
+    this.#lists = this.#count;
+    if (level > 0) this.#addLists(partFirst);
   }
 
-  /** hot: allocates nothing. The next rule of the list to look at, by its number there; -1 for none. */
-  next(): number {
-    if (this.#rest < 0) this.#seekRest();
-    if (this.#found < 0) this.#seekFound();
-    const rest = this.#rest;
-    const found = this.#found;
-    const next = rest < found ? rest : found;
+  /** hot: allocates nothing. The next rule of the list to look at, by its number there; -1 for none. `may` are the outcomes that were met. */
+  next(may: number): number {
+    const cursor = this.#cursor;
+    let next = NONE;
+    for (let stream = 0; stream < this.#count; stream++) {
+      const group = this.#groups[stream]!;
+      if (group >= FIRST_OPEN_GROUP && saysNothingNew(group, may)) continue;
+      let rule = this.#heads[stream]!;
+      if (rule < cursor)
+        rule = this.#heads[stream] = stream < this.#lists ? this.#advance(stream, cursor) : this.#advanceList(stream, cursor);
+      if (rule < next) next = rule;
+    }
     if (next === NONE) return -1;
-    if (rest === next) this.#rest = -1;
-    if (found === next) this.#found = -1;
+    this.#cursor = next + 1;
     return next;
   }
 
-  #seekConnection({ tls, identities }: ConnectionFacts): void {
-    if (tls !== null) {
-      if (tls.sni !== null) this.#seek(SNI, tls.sni);
-      if (this.#isUsed(ALPN)) for (let i = 0; i < tls.alpn.length; i++) this.#seek(ALPN, tls.alpn[i]!);
-      if (tls.ja4 !== null) this.#seek(JA4, tls.ja4);
-    }
-    if (identities === null || !this.#isUsed(IDENTITY)) return;
-    for (let i = 0; i < identities.length; i++) this.#seek(IDENTITY, identities[i]!);
+  /** Finds the lists that the facts lead to; false where they are too many. */
+  #seek(
+    level: number,
+    firstRecord: number,
+    protocols: number,
+    request: RequestFacts | null,
+    connection: ConnectionFacts | null,
+    definite: boolean,
+  ): boolean {
+    const lookup = this.#lookup;
+    this.#endRecord = firstRecord + (this.#programs[this.#end - 2]! + 1) * 32;
+    lookup.begin(level, firstRecord, this.#endRecord, protocols, definite);
+    if (connection !== null) lookup.seekConnection(connection);
+    if (level === LEVELS - 1 && request !== null) lookup.seekRequest(request);
+    lookup.seekPairs();
+    return !lookup.overflown;
   }
 
-  #seekRequest(request: RequestFacts): void {
-    if (request.kind === 'http') {
-      this.#seek(PATH, request.path);
-      this.#seek(HOST, request.host);
-      return;
-    }
-    this.#seek(KIND, request.kind);
-    this.#seekTold(USER, request.user);
-    this.#seekTold(NAME, request.kind === 'postgres' ? request.database : request.kind === 'mysql' ? request.schema : request.command);
-    if (request.kind !== 'redis' || !this.#isUsed(KEY)) return;
-    if (request.keys === null) this.#seekTold(KEY, null);
-    else for (let i = 0; i < request.keys.length && !this.#overflown; i++) this.#seek(KEY, request.keys[i]!);
+  #add(group: number, at: number, end: number, partAt: number): void {
+    const stream = this.#count++;
+    this.#groups[stream] = group;
+    this.#at[stream] = at;
+    this.#ends[stream] = end;
+    this.#heads[stream] = -1;
+    this.#partAt[stream] = partAt;
   }
 
-  #seekTold(space: number, text: string | null): void {
-    if (text !== null) this.#seek(space, text);
-    else if (this.#isUsed(space)) this.#probe(seedOf(space) ^ UNTOLD);
-  }
-
-  /** Whether a rule is attached in a space at this level. */
-  #isUsed(space: number): boolean {
-    return ((this.#spaces[space * SPACE_WORDS + 4]! >>> this.#level) & 1) === 1;
-  }
-
-  /** Finds the lists of all patterns that a text meets. */
-  #seek(space: number, text: string): void {
-    if (!this.#isUsed(space)) return;
-    const spaces = this.#spaces;
-    const words = space * SPACE_WORDS;
-    const { length } = text;
-    const fromEnd = isFromEnd(space);
-    if (length > 1) {
-      const first = text.charCodeAt(fromEnd ? length - 1 : 0);
-      const second = text.charCodeAt(fromEnd ? length - 2 : 1);
-      if (((spaces[words + 5]! >>> beginningOf(first, second)) & 1) === 0) return;
-    }
-    let at = spaces[words]!;
-    const end = at + spaces[words + 1]!;
-    const whole = length <= spaces[words + 2]! && ((spaces[words + 3]! >>> (length & 31)) & 1) === 1;
-    let hash = seedOf(space);
-    let read = 0;
-    for (; at < end && spaces[at]! <= length; at++) {
-      const stop = spaces[at]!;
-      for (; read < stop; read++) hash = hashOn(hash, text.charCodeAt(fromEnd ? length - 1 - read : read));
-      this.#probe(hash);
-    }
-    if (!whole) return;
-    for (; read < length; read++) hash = hashOn(hash, text.charCodeAt(fromEnd ? length - 1 - read : read));
-    this.#probe(hash ^ WHOLE);
-  }
-
-  #probe(hash: number): void {
-    const slots = this.#slots;
-    for (let slot = slotOf(hash, this.#slotCount); ; slot = (slot + 1) & (this.#slotCount - 1)) {
-      const node = slots[slot * SLOT_WORDS + 1]!;
-      if (node === 0) return;
-      if (slots[slot * SLOT_WORDS] !== hash) continue;
-      this.#open((node - 1) * ATTACHED_LEVELS + this.#level - 1);
-      return;
-    }
-  }
-
-  /** Opens the part of a list that lies in the list of rules. Records ascend. */
-  #open(list: number): void {
-    const records = this.#records;
-    const end = this.#starts[list + 1]!;
-    let low = this.#starts[list]!;
-    let high = end;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (records[middle]! < this.#firstRecord) low = middle + 1;
-      else high = middle;
-    }
-    if (low === end || records[low]! >= this.#endRecord) return;
-    for (let i = 0; i < this.#lists; i++) if (this.#ends[i] === end) return;
-    if (this.#lists === LISTS_MAX) {
-      this.#overflown = true;
-      return;
-    }
-    this.#at[this.#lists] = low;
-    this.#ends[this.#lists++] = end;
-  }
-
-  #seekRest(): void {
-    while (this.#restBits === 0 && this.#restPair < this.#count) {
-      this.#restPair = this.#overflown ? this.#restPair + 1 : this.#pairWithRest(this.#restPair + 1);
-      this.#restBits = this.#bitsOfRest();
-    }
-    const bits = this.#restBits;
-    if (bits === 0) {
-      this.#rest = NONE;
-      return;
-    }
-    this.#rest = this.#programs[this.#first + this.#restPair * INDEXED_PAIR_WORDS]! * 32 + 31 - Math.clz32(bits & -bits);
-    this.#restBits = bits & (bits - 1);
-  }
-
-  #pairWithRest(pair: number): number {
-    return pair < this.#count ? this.#programs[this.#first + pair * INDEXED_PAIR_WORDS + 3 + this.#level * 2]! : this.#count;
-  }
-
-  #bitsOfRest(): number {
-    if (this.#restPair >= this.#count) return 0;
-    return this.#programs[this.#first + this.#restPair * INDEXED_PAIR_WORDS + (this.#overflown ? 1 : 2 + this.#level * 2)]!;
-  }
-
-  #seekFound(): void {
-    const records = this.#records;
-    for (;;) {
-      let least = this.#endRecord;
-      for (let i = 0; i < this.#lists; i++) {
-        const at = this.#at[i]!;
-        if (at < this.#ends[i]! && records[at]! < least) least = records[at]!;
-      }
-      if (least === this.#endRecord || this.#overflown) {
-        this.#found = NONE;
-        return;
-      }
-      for (let i = 0; i < this.#lists; i++) if (records[this.#at[i]!] === least && this.#at[i]! < this.#ends[i]!) this.#at[i]!++;
-      const index = least - this.#firstRecord;
-      if (this.#holds(index)) {
-        this.#found = index;
-        return;
-      }
-    }
-  }
-
-  /** Whether a rule is one of the program's. Asked for ascending numbers. */
-  #holds(index: number): boolean {
+  /** The groups of a program, whose directory is behind its pairs and the word for its row by address. */
+  #addGroups(pairsEnd: number, level: number, protocols: number, definite: boolean, part: number): void {
     const programs = this.#programs;
-    const word = index >>> 5;
-    let low = this.#foundPair;
-    let high = this.#count;
+    const directory = programs[pairsEnd + PARTS_WORDS + level]!;
+    const end = directory + 1 + programs[directory]! * GROUP_WORDS;
+    for (let at = directory + 1; at < end; at += GROUP_WORDS) {
+      const group = programs[at]!;
+      if ((programs[at + 1]! & protocols) === 0 || (definite && group >= FIRST_OPEN_GROUP)) continue;
+      const first = programs[at + 2]!;
+      this.#add(group, first, first + programs[at + 3]! * 2, group >= FIRST_OPEN_GROUP ? part : 0);
+    }
+  }
+
+  /** Lists of rules that are found by address are only gone through for the program by address. */
+  #addLists(part: number): void {
+    const { count, groups, at, ends } = this.#lookup;
+    for (let i = 0; i < count; i++) {
+      const group = groups[i]!;
+      if ((group & BY_ADDRESS) === 0) this.#add(group, at[i]!, ends[i]!, 0);
+      else if (part > 0) this.#add(group & ~BY_ADDRESS, at[i]!, ends[i]!, part);
+    }
+  }
+
+  /** The first rule of a group from `cursor` on. */
+  #advance(stream: number, cursor: number): number {
+    const programs = this.#programs;
+    const end = this.#ends[stream]!;
+    const word = cursor >>> 5;
+    let at = this.#at[stream]!;
+    if (at < end && programs[at]! < word) at = this.#pairFrom(at, end, word);
+    if (at < end && this.#partAt[stream] !== 0) return this.#advanceBeside(stream, at, cursor);
+    for (; at < end; at += 2) {
+      let bits = programs[at + 1]!;
+      if (programs[at] === word) bits &= -1 << (cursor & 31);
+      if (bits === 0) continue;
+      this.#at[stream] = at;
+      return programs[at]! * 32 + 31 - Math.clz32(bits & -bits);
+    }
+    this.#at[stream] = end;
+    return NONE;
+  }
+
+  /** The same past all rules that the program by address has. Where these are thousands, what comes to be first is remembered. */
+  #advanceBeside(stream: number, from: number, cursor: number): number {
+    if (cursor > 0) return this.#seekBeside(stream, from, cursor);
+    const memo = this.#memo;
+    const part = this.#partAt[stream]!;
+    const at = ((from ^ (part * 31)) & (MEMOS - 1)) * 3;
+    if (memo[at] !== from || memo[at + 1] !== part) {
+      memo[at + 2] = this.#seekBeside(stream, from, 0);
+      memo[at] = from;
+      memo[at + 1] = part;
+    }
+    return memo[at + 2]!;
+  }
+
+  #seekBeside(stream: number, from: number, cursor: number): number {
+    const programs = this.#programs;
+    const end = this.#ends[stream]!;
+    const partEnd = this.#partEnd;
+    const cursorWord = cursor >>> 5;
+    let part = this.#partAt[stream]!;
+    for (let at = from; at < end; at += 2) {
+      const word = programs[at]!;
+      while (part < partEnd && programs[part]! < word) part += 2;
+      let bits = programs[at + 1]!;
+      if (word === cursorWord) bits &= -1 << (cursor & 31);
+      if (part < partEnd && programs[part] === word) bits &= ~programs[part + 1]!;
+      if (bits === 0) continue;
+      this.#at[stream] = at;
+      this.#partAt[stream] = part;
+      return word * 32 + 31 - Math.clz32(bits & -bits);
+    }
+    this.#at[stream] = end;
+    return NONE;
+  }
+
+  /** The first rule of a list from `cursor` on that is one of the program's: by turns what the one has next and what the other has. */
+  #advanceList(stream: number, cursor: number): number {
+    const records = this.#records;
+    const end = this.#ends[stream]!;
+    const part = this.#partAt[stream]!;
+    const first = part === 0 ? this.#first : part;
+    const last = part === 0 ? this.#end : this.#partEnd;
+    let at = this.#at[stream]!;
+    let rule = cursor;
+    for (;;) {
+      at = recordFrom(records, at, end, this.#firstRecord + rule);
+      this.#at[stream] = at;
+      if (at === end || records[at]! >= this.#endRecord) return NONE;
+      rule = records[at]! - this.#firstRecord;
+      const held = this.#heldFrom(rule, first, last);
+      if (held === rule) return rule;
+      if (held === NONE) return NONE;
+      rule = held;
+    }
+  }
+
+  /** The first rule of a program from `rule` on, by its pairs. */
+  #heldFrom(rule: number, first: number, end: number): number {
+    const programs = this.#programs;
+    const word = rule >>> 5;
+    // Most long programs have every word.
+    let at = first + word * 2;
+    if (at >= end || programs[at] !== word) at = this.#pairFrom(first, end, word);
+    if (at < end && programs[at] === word) {
+      const bits = programs[at + 1]! & (-1 << (rule & 31));
+      if (bits !== 0) return word * 32 + 31 - Math.clz32(bits & -bits);
+      at += 2;
+    }
+    if (at >= end) return NONE;
+    const bits = programs[at + 1]!;
+    return programs[at]! * 32 + 31 - Math.clz32(bits & -bits);
+  }
+
+  /** The first pair between two of them whose word is this one or greater. */
+  #pairFrom(first: number, end: number, word: number): number {
+    const programs = this.#programs;
+    let low = 0;
+    let high = (end - first) >>> 1;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (programs[this.#first + middle * INDEXED_PAIR_WORDS]! < word) low = middle + 1;
+      if (programs[first + middle * 2]! < word) low = middle + 1;
       else high = middle;
     }
-    this.#foundPair = low;
-    if (low === this.#count) return false;
-    const at = this.#first + low * INDEXED_PAIR_WORDS;
-    return programs[at] === word && ((programs[at + 1]! >>> (index & 31)) & 1) === 1;
+    return first + low * 2;
   }
+}
+
+/** hot: where the first record is that is this one or greater; lists are mostly gone on with a step or two on. */
+function recordFrom(records: Uint32Array, at: number, end: number, record: number): number {
+  let step = 1;
+  let low = at;
+  let high = at;
+  while (high < end && records[high]! < record) {
+    low = high + 1;
+    high += step;
+    step *= 2;
+  }
+  if (high > end) high = end;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (records[middle]! < record) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -6,7 +6,7 @@ import { ASKS_IDENTITY, ASKS_REQUEST, ASKS_TLS, type DemandRecord, takeApart } f
 import { handlesOf } from './handles.ts';
 import { NOT_ASKED, RECORD_WORDS } from './layout.ts';
 import { ACTIONS, ALL_PROTOCOLS, type RuleFacts } from './outcome.ts';
-import { PatternIndex } from './patterns.ts';
+import { PatternIndex } from './pattern-index.ts';
 import { type Inactivity, periodText } from './schedule.ts';
 
 /** Terms of a rule's source that its text shows; the rest are counted. */
@@ -25,9 +25,9 @@ export class RecordTable {
   readonly lists: number[] = [];
   readonly #texts = new Map<string, number>();
   readonly patterns = new PatternIndex();
-  /** Of each record, what its program is made from. */
+  /** Of each record, what its program is made from; and the same from where it is not asked who the client is. */
   readonly facts: RuleFacts[] = [];
-  readonly #kinds = new Map<string, number>();
+  readonly byAddressFacts: RuleFacts[] = [];
   readonly #masks = new Set<ProtocolSet>();
   readonly #known = new Map<string, number>();
 
@@ -49,7 +49,7 @@ export class RecordTable {
   add(rule: Rule, inactive: Inactivity | null = null, unknown: string | null = null, demand: DemandRecord | null = null): void {
     const ports = rule.ports ?? [];
     if (rule.protocols !== null) this.#masks.add(rule.protocols & ALL_PROTOCOLS);
-    this.facts.push(this.#factsOf(rule, demand));
+    this.#noteFacts(rule, demand);
     this.records.push(
       this.text(rule.name),
       this.text(rule.place.file),
@@ -81,32 +81,33 @@ export class RecordTable {
   encodeTexts(): { textStarts: Uint32Array; texts: Uint8Array } {
     const textStarts = new Uint32Array(this.#texts.size + 1);
     const all = [...this.#texts.keys()];
-    for (const [i, text] of all.entries()) textStarts[i + 1] = textStarts[i]! + Buffer.byteLength(text);
+    for (let i = 0; i < all.length; i++) textStarts[i + 1] = textStarts[i]! + Buffer.byteLength(all[i]!);
     return { textStarts, texts: Buffer.from(all.join('')) };
   }
 
-  #factsOf(rule: Rule, demand: DemandRecord | null): RuleFacts {
-    const asks = asksOf(rule, demand);
-    const protocols = rule.protocols === null ? ALL_PROTOCOLS : rule.protocols & ALL_PROTOCOLS;
-    const action = ACTIONS.indexOf(rule.action);
-    // A rule whose source depends on identities is met, may be met or is not by the addresses of its cases.
-    const cases = demand?.cases?.map(({ row, has, hasNot }) => [row, has.length + hasNot.length > 0]) ?? null;
-    const kind = JSON.stringify([asks, protocols, action, rule.identities !== null, cases]);
-    let alike = this.#kinds.get(kind);
-    if (alike === undefined) {
-      alike = this.#kinds.size;
-      this.#kinds.set(kind, alike);
+  /** Says of all rules how they are found. To be called once, when all are there. */
+  settle(): void {
+    for (const [record, { levels, fromAll }] of this.patterns.settle()) {
+      this.facts[record] = { ...this.facts[record]!, levels };
+      // Before it is known who a client is, lists keep rules for ones of which an identity is asked.
+      const byAddress = fromAll & ~(1 << 1);
+      this.byAddressFacts[record] = { ...this.byAddressFacts[record]!, levels: byAddress };
     }
-    return {
-      protocols,
+  }
+
+  #noteFacts(rule: Rule, demand: DemandRecord | null): void {
+    const facts: RuleFacts = {
+      protocols: rule.protocols === null ? ALL_PROTOCOLS : rule.protocols & ALL_PROTOCOLS,
       conditional: rule.http !== null || demand !== null,
       asksHttp: rule.http !== null,
       demanding: demand !== null,
-      asks,
-      levels: this.patterns.add(this.count, handlesOf(rule.http, demand === null ? null : takeApart(demand), this.patterns)),
-      alike,
-      action,
+      asks: asksOf(rule, demand),
+      levels: 0,
+      action: ACTIONS.indexOf(rule.action),
     };
+    this.patterns.add(this.count, handlesOf(rule.http, demand === null ? null : takeApart(demand), this.patterns), facts);
+    this.facts.push(facts);
+    this.byAddressFacts.push({ ...facts, asks: asksOf(rule, null) });
   }
 
   #textOrNone(text: string | null): number {

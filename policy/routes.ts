@@ -1,5 +1,4 @@
 /** The conditions of routes, taken apart: which route an allowed flow takes. Pure: facts in, route out. */
-import type { Application } from '../config/document.ts';
 import type { HeaderMatch } from '../config/match.ts';
 import type { Route } from '../config/route.ts';
 import { type Condition, conditionOf, matchesRequest } from './condition.ts';
@@ -39,32 +38,6 @@ export function matchesRoute(asked: RouteCondition, request: RequestFacts | null
   if (!matchesHello(asked, hello)) return false;
   if (asked.condition !== null && (request === null || !matchesRequest(asked.condition, request))) return false;
   return asked.query === null || matchesQuery(asked.query, target);
-}
-
-/** Where an allowed flow goes. */
-export interface Way {
-  /** null: no route matches, and the application's own pool takes the flow. */
-  readonly route: string | null;
-  /** null where the client is sent elsewhere, or where flows are split. */
-  readonly pool: string | null;
-  /** The shares of pools, where more than one gets flows. */
-  readonly split?: Readonly<Record<string, number>>;
-  /** The client is sent elsewhere, and no server is asked. */
-  readonly redirect?: true;
-}
-
-export function wayOf(
-  application: Pick<Application, 'routes' | 'pool'>,
-  request: RequestFacts | null,
-  target: string,
-  hello: HelloFacts | null,
-): Way {
-  const route = application.routes.find((one) => matchesRoute(routeCondition(one), request, target, hello));
-  if (route === undefined) return { route: null, pool: application.pool };
-  if (route.redirect !== null) return { route: route.name, pool: null, redirect: true };
-  const used = route.pools.filter(({ weight }) => weight > 0);
-  if (used.length === 1) return { route: route.name, pool: used[0]!.pool };
-  return { route: route.name, pool: null, split: Object.fromEntries(used.map(({ pool, weight }) => [pool, weight])) };
 }
 
 function matchesHello({ route, sni }: RouteCondition, hello: HelloFacts | null): boolean {

@@ -2,13 +2,16 @@
 import type { ProtocolSet } from '../config/protocols.ts';
 import { matchesRequest } from './condition.ts';
 import type { ConnectionFacts } from './connection.ts';
-import { outcomeIn, programAt } from './decide.ts';
+import { outcomeIn } from './decide.ts';
 import { openDemand } from './demand.ts';
 import type { Image } from './image.ts';
 import { APPLICATION_WORDS, NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
 import { ALL_PROTOCOLS, OUTCOME_BITS } from './outcome.ts';
-import { outcomeWords, PAIRS_SHIFT, pairWords } from './programs.ts';
+import { MANY_CONDITIONS } from './programs.ts';
+import { levelOf } from './proposals.ts';
 import type { RequestFacts } from './request.ts';
+import { programAt } from './rows.ts';
+import { partAt } from './walk.ts';
 
 /**
  * Adds to `into` the ids of the shadow rules that a flow meets on its way to the rule that decides it, and that match. Facts that the
@@ -65,23 +68,38 @@ function collect(
   into: number[],
 ): void {
   if (row === NOT_ASKED) return;
-  const { programs, records } = image;
   const program = programAt(image, row, atom);
-  const head = programs[program]!;
-  const step = pairWords(head);
-  const start = program + 1 + outcomeWords(head);
-  for (let pair = start; pair < start + (head >>> PAIRS_SHIFT) * step; pair += step) {
-    for (let bits = programs[pair + 1]!; bits !== 0; bits &= bits - 1) {
-      const index = programs[pair]! * 32 + 31 - Math.clz32(bits & -bits);
-      if (firstRule + index >= before) return;
-      const record = (firstRecord + index) * RECORD_WORDS;
-      const asked = records[record + 5]!;
-      if (protocols === 0 ? asked !== ALL_PROTOCOLS : (asked & protocols) === 0) continue;
-      const condition = records[record + 6]!;
-      if (condition !== NOT_ASKED && (request === null || !matchesRequest(image.condition(condition), request))) continue;
-      const demand = records[record + 14]!;
-      if (demand !== NOT_ASKED && openDemand(image, image.demand(demand), atom, request, connection) !== 0) continue;
-      into.push(firstRule + index);
-    }
+  const level = levelOf(request, connection);
+  const indexed = (image.programs[program]! & MANY_CONDITIONS) !== 0;
+  const { proposals } = image;
+  proposals.begin(
+    program,
+    indexed && level >= 0 ? partAt(image, program, level, atom) : -1,
+    indexed ? level : -1,
+    firstRecord,
+    protocols === 0 ? ALL_PROTOCOLS : protocols,
+    request,
+    connection,
+    true,
+  );
+  for (let index = proposals.next(0); index >= 0 && firstRule + index < before; index = proposals.next(0)) {
+    if (matches(image, (firstRecord + index) * RECORD_WORDS, atom, protocols, request, connection)) into.push(firstRule + index);
   }
+}
+
+function matches(
+  image: Image,
+  record: number,
+  atom: number,
+  protocols: ProtocolSet,
+  request: RequestFacts | null,
+  connection: ConnectionFacts,
+): boolean {
+  const { records } = image;
+  const asked = records[record + 5]!;
+  if (protocols === 0 ? asked !== ALL_PROTOCOLS : (asked & protocols) === 0) return false;
+  const condition = records[record + 6]!;
+  if (condition !== NOT_ASKED && (request === null || !matchesRequest(image.condition(condition), request))) return false;
+  const demand = records[record + 14]!;
+  return demand === NOT_ASKED || openDemand(image, image.demand(demand), atom, request, connection) === 0;
 }

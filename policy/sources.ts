@@ -267,7 +267,7 @@ export class SourceGraph {
     for (const term of adding) if (term.kind === 'pool') this.#poolNode(term.name, bound);
     for (const term of taking) if (term.kind === 'pool') this.#poolNode(term.name, other);
     const node = this.#newNode(plus);
-    for (const term of adding) this.#connect(term, node * 2, bound);
+    for (let i = 0; i < adding.length; i++) this.#connect(adding[i]!, node * 2, bound);
     for (const term of taking) this.#connect(term, node * 2 + 1, other);
     return node;
   }

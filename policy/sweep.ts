@@ -3,6 +3,7 @@
  * ten thousand rules are three hundred words and a change costs as many words as it has rules.
  */
 import type { Rule } from '../config/document.ts';
+import { isByAddress, isCertain } from './demand.ts';
 import type { Partition } from './partition.ts';
 import { ANYONE, NOBODY, type SourceCase, type SourceGraph } from './sources.ts';
 
@@ -15,6 +16,9 @@ export interface SourcedRule {
   readonly source: number;
   /** Where the source depends on identities: every case of it; `source` is then all whose addresses may do. */
   readonly cases?: readonly SourceCase[] | null;
+  /** Of the addresses those that are enough, whoever the client is; and those from which nothing that it is leads to the rule. */
+  readonly certain?: number;
+  readonly byAddress?: number;
 }
 
 export function withSources(rules: readonly Rule[], graph: SourceGraph): SourcedRule[] {
@@ -22,8 +26,17 @@ export function withSources(rules: readonly Rule[], graph: SourceGraph): Sourced
     const bound = rule.action === 'deny' ? 'possible' : 'certain';
     const cases = graph.casesOf(rule.from, rule.except, bound);
     if (cases === null) return { rule, source: graph.sourceOf(rule.from, rule.except, bound) };
-    return { rule, source: graph.sourceOfCases(cases), cases };
+    return { rule, source: graph.sourceOfCases(cases), cases, ...parted(cases, graph) };
   });
+}
+
+function parted(cases: readonly SourceCase[], graph: SourceGraph): Pick<SourcedRule, 'certain' | 'byAddress'> {
+  const byAddress = cases.filter(isByAddress);
+  return {
+    certain: graph.sourceOfCases(cases.filter(isCertain)),
+    // Where no case asks for an identity, there is none to be found by.
+    byAddress: byAddress.length === cases.length ? NOBODY : graph.sourceOfCases(byAddress),
+  };
 }
 
 export function matchesPort(rule: Rule, port: number): boolean {
@@ -98,7 +111,8 @@ function eventsOf(sources: readonly number[], changes: readonly (readonly number
   const events = new Float64Array(count);
   let at = 0;
   for (const [index, source] of sources.entries()) {
-    for (const atom of changes[source]!) if (atom < atomCount) events[at++] = atom * sources.length + index;
+    const atoms = changes[source]!;
+    for (let i = 0; i < atoms.length; i++) if (atoms[i]! < atomCount) events[at++] = atoms[i]! * sources.length + index;
   }
   const used = events.subarray(0, at);
   return sources.length > 1 ? used.sort() : used;

@@ -3,6 +3,9 @@
  * what a swap holds a worker up. Each size has a process of its own. `--json` prints the figures as JSON, `--quick` leaves the largest out.
  */
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseDocument } from '../../config/load.ts';
 import { compile } from '../../policy/compile.ts';
@@ -12,6 +15,7 @@ import { diffDocuments } from '../../policy/diff.ts';
 import { lint } from '../../policy/lint.ts';
 import { atomOf } from '../../policy/lookup.ts';
 import { rehearse } from '../../policy/rehearse.ts';
+import type { MemoryFigures } from './memory.ts';
 import { scatteredPrefixes } from './scenes.ts';
 import { measureSwap, type SwapFigures } from './swap.ts';
 import { writtenScene } from './written.ts';
@@ -21,15 +25,12 @@ const PREFIXES = [1_000, 10_000, 100_000];
 const DECISIONS = 1_000_000;
 const ROUNDS = 5;
 
-interface Figures extends SwapFigures {
+interface Figures extends SwapFigures, MemoryFigures {
   readonly prefixes: number;
   readonly fileMb: number;
   readonly readMs: number;
   readonly compileMs: number;
-  /** The most memory that the process had: before anything, once the document was read, once it was compiled; and the compiled policy alone. */
-  readonly emptyPeakMb: number;
-  readonly readPeakMb: number;
-  readonly compiledPeakMb: number;
+  /** The compiled policy alone. */
   readonly imageMb: number;
   /** The whole of `bulkhead check` and of `bulkhead diff`, reading included. */
   readonly checkMs: number;
@@ -57,11 +58,8 @@ function documentOf(text: string) {
 async function measure(prefixes: number): Promise<Figures> {
   const text = writtenScene({ prefixes, rules: prefixes / 10, applications: prefixes / 100, guardrails: 10 });
   const changed = text.replace('name: rule-7\n        from: [segment-7]', 'name: rule-7\n        from: [segment-8]');
-  const emptyPeakMb = peakMb();
   const [document, readMs] = milliseconds(() => documentOf(text));
-  const readPeakMb = peakMb();
   const [image, compileMs] = milliseconds(() => compile(document));
-  const compiledPeakMb = peakMb();
   const decideNs = decisionNanoseconds(image, prefixes);
   const [, examineMs] = milliseconds(() => [lint(document, { now: Date.now() }), rehearse(image, document.tests)]);
   const [other, readAgainMs] = milliseconds(() => documentOf(changed));
@@ -73,9 +71,7 @@ async function measure(prefixes: number): Promise<Figures> {
     fileMb: Math.round(text.length / 1e5) / 10,
     readMs,
     compileMs,
-    emptyPeakMb,
-    readPeakMb,
-    compiledPeakMb,
+    ...memoryOf(text),
     imageMb: Math.round(image.buffer.byteLength / 1e5) / 10,
     checkMs: readMs + compileMs + examineMs,
     diffMs: readMs + readAgainMs + compareMs,
@@ -83,6 +79,17 @@ async function measure(prefixes: number): Promise<Figures> {
     peakMb: peak,
     ...(await measureSwap(text, changed)),
   };
+}
+
+/** In a process of its own: this one has loaded far more. */
+function memoryOf(text: string): MemoryFigures {
+  const folder = mkdtempSync(join(tmpdir(), 'bulkhead-bench-'));
+  const file = join(folder, 'bench.yaml');
+  writeFileSync(file, text);
+  const words = [fileURLToPath(new URL('memory.ts', import.meta.url)), file];
+  const figures = execFileSync(process.execPath, words, { env: { ...process.env, NODE_OPTIONS: '' }, encoding: 'utf8' });
+  rmSync(folder, { recursive: true });
+  return JSON.parse(figures) as MemoryFigures;
 }
 
 /** The best of some rounds: an address looked up and decided. */

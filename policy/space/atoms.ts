@@ -48,7 +48,7 @@ function rangesOf({ starts, signatures }: Ranges, family: 4 | 6): AddressRange[]
     if (family === 4) return BigInt(starts[at + 3]!);
     return (BigInt(starts[at]!) << 96n) | (BigInt(starts[at + 1]!) << 64n) | (BigInt(starts[at + 2]!) << 32n) | BigInt(starts[at + 3]!);
   };
-  return signatures.map((_, i) => ({ family, first: firstOf(i), last: i + 1 < signatures.length ? firstOf(i + 1) - 1n : end }));
+  return Array.from(signatures, (_, i) => ({ family, first: firstOf(i), last: i + 1 < signatures.length ? firstOf(i + 1) - 1n : end }));
 }
 
 /** Joins runs of atoms that touch or overlap. */

@@ -5,7 +5,7 @@ import { parseQuestion } from '../../config/question.ts';
 import { compile } from '../../policy/compile.ts';
 import { type Explanation, explain, wayOfQuestion } from '../../policy/explain.ts';
 import type { Image } from '../../policy/image.ts';
-import type { Way } from '../../policy/routes.ts';
+import type { Way } from '../../policy/way.ts';
 import type { AdminWords } from './admin-client.ts';
 import { answerLines } from './batch.ts';
 import { learn } from './circumstances.ts';

@@ -3,7 +3,8 @@
  */
 import type { Route } from '../../config/route.ts';
 import type { RequestFacts } from '../../policy/request.ts';
-import { type HelloFacts, matchesRoute, type RouteCondition, routeCondition } from '../../policy/routes.ts';
+import { RouteIndex } from '../../policy/route-index.ts';
+import { type HelloFacts, type RouteCondition, routeCondition } from '../../policy/routes.ts';
 import { HeadEdit } from './edit.ts';
 
 export type { HelloFacts };
@@ -24,18 +25,19 @@ export class RouteTable {
   /** Whether any of them asks for the path: it is then resolved before the request goes on. */
   readonly asksForPaths: boolean;
   readonly asksForRequests: boolean;
+  private readonly index: RouteIndex;
 
   /** `poolIndex` answers where a pool stands in the plan. */
   constructor(routes: readonly Route[], poolIndex: (name: string) => number) {
     this.routes = routes.map((route) => compile(route, poolIndex));
+    this.index = new RouteIndex(this.routes);
     this.asksForPaths = routes.some(({ http }) => http?.paths != null);
     this.asksForRequests = routes.some(({ http }) => http !== null);
   }
 
   /** The first route that matches; null for none. `target` is the request target as sent on, of which the query is looked at. */
   find(request: RequestFacts | null, target: string, hello: HelloFacts | null): CompiledRoute | null {
-    for (const compiled of this.routes) if (matchesRoute(compiled, request, target, hello)) return compiled;
-    return null;
+    return this.routes[this.index.find(request, target, hello)] ?? null;
   }
 }
 

@@ -141,6 +141,31 @@ describe('of a thousand rules', () => {
   });
 });
 
+it('a rule that an address is enough for is not taken for one of those that ask who the client is', () => {
+  const rules: RuleWords[] = [
+    { name: 'by-identity', tls: { sni: ['a.example'] }, identities: ['cn:ana'], action: 'allow' },
+    { name: 'by-address', from: ['admins'], tls: { sni: ['a.example'] }, action: 'allow' },
+    { name: 'nobody-else', action: 'deny' },
+  ];
+  const segments = { admins: { addresses: ['10.1.0.0/16'], identities: ['cn:root'] } };
+  const image = compile(documentOf({ segments, applications: { a: { rules } } }), { conditionsWalked: 0 });
+  const connection = { tls: { sni: 'a.example', alpn: [], ja4: null }, identities: null };
+  const answer = (source: string) =>
+    kindOf(decide(image, 0, atomOf(image, ...parseAddress(source)!.words), protocolBit('tls')!, null, connection));
+  expect(answer('10.1.0.1')).toBe(ALLOW);
+  expect(answer('10.2.0.1')).toBe(NEED_IDENTITY);
+});
+
+it('rules that ask for one pattern twice are found by it', () => {
+  const rules = Array.from(
+    { length: 40 },
+    (_, i): RuleWords => ({ name: `r${i}`, from: ['ops'], identities: ['cn:ana'], action: 'allow' }),
+  );
+  const image = compile(documentOf({ segments: { ops: { identities: ['cn:ana'] } }, applications: { a: { rules } } }));
+  const connection = { tls: NO_TLS, identities: ['cn:ana'] };
+  expect(image.ruleName(ruleOf(decide(image, 0, NO_ADDRESS_ATOM, protocolBit('tls')!, null, connection)))).toBe('r0');
+});
+
 it('allocates nothing on the way to a decision', () => {
   const rules = Array.from({ length: 40 }, (_, i): RuleWords[] => [
     { identities: [`spiffe://x/${i}`, `cn:${i}*`], action: 'allow' },

@@ -8,7 +8,7 @@ import { compile } from '../../policy/compile.ts';
 import { wayOfQuestion } from '../../policy/explain.ts';
 import { lint } from '../../policy/lint.ts';
 import type { HttpFacts } from '../../policy/request.ts';
-import { wayOf } from '../../policy/routes.ts';
+import { wayOf } from '../../policy/way.ts';
 import { question } from './documents.ts';
 
 const SEED = Number(process.env.BULKHEAD_SEED ?? Date.now() % 2 ** 31);
