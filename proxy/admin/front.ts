@@ -1,6 +1,7 @@
 /** The HTTP server under the admin endpoint, plain or with TLS: its bounds, and what it says to bytes that are no request. */
 import { createServer, type RequestListener, type Server, STATUS_CODES } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
+import { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { hitNodeLimit } from '../shared/node-limits.ts';
 import type { Certificate } from './certificate.ts';
@@ -21,10 +22,20 @@ export interface Front {
   /** Handshakes that came to nothing: plain HTTP, a client that does not trust the certificate, or one that is too slow. */
   failedHandshakes(): number;
   close(): Promise<void>;
+  /**
+   * Another process serves at this address from here on. What comes on connections that are open is answered, and told that its connection ends;
+   * whatever is left after `withinMs` is ended. `listensOn`: so long, clients that come are served as well.
+   */
+  leave(withinMs: number, listensOn: boolean): Promise<void>;
 }
 
 /** `certificate` null: plain HTTP. A certificate that is renewed is given to `server` by `useCertificate`. */
-export function createFront(certificate: Certificate | null, listener: RequestListener): Front {
+export function createFront(certificate: Certificate | null, serve: RequestListener): Front {
+  let isLeaving = false;
+  const listener: RequestListener = (request, response) => {
+    if (isLeaving) response.setHeader('connection', 'close');
+    serve(request, response);
+  };
   const bounds = {
     maxHeaderSize: HEAD_BYTES_MAX,
     headersTimeout: HEAD_TIMEOUT_MS,
@@ -54,7 +65,11 @@ export function createFront(certificate: Certificate | null, listener: RequestLi
       failedHandshakes++;
       socket.destroy();
     });
-  return { server, dropped: () => dropped, failedHandshakes: () => failedHandshakes, close: () => closeServer(server) };
+  const leave = (withinMs: number, listensOn: boolean) => {
+    isLeaving = true;
+    return leaveServer(server, withinMs, listensOn);
+  };
+  return { server, dropped: () => dropped, failedHandshakes: () => failedHandshakes, close: () => closeServer(server), leave };
 }
 
 /** For handshakes from now on; connections that are open keep what they have agreed on. */
@@ -84,4 +99,15 @@ function closeServer(server: Server): Promise<void> {
   server.close(() => closed.resolve());
   server.closeAllConnections();
   return closed.promise;
+}
+
+async function leaveServer(server: Server, withinMs: number, listensOn: boolean): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  const timer = setTimeout(() => over.resolve(), withinMs);
+  server.once('close', () => over.resolve());
+  // That of http.Server ends idle connections at once, with the request that is on its way to one.
+  if (!listensOn) NetServer.prototype.close.call(server);
+  await over.promise;
+  clearTimeout(timer);
+  await closeServer(server);
 }

@@ -1,16 +1,38 @@
 /** Binding the admin endpoint, and telling why it could not be bound. */
-import { chmod, lstat, rm } from 'node:fs/promises';
+import { chmod, lstat, rename, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
+import { dirname, join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
 import { isMainThread } from 'node:worker_threads';
 import { formatAddress, formatHostPort } from '../../config/address.ts';
 import type { Endpoint } from '../../config/document.ts';
+import { UNIX_PATH_BYTES_MAX } from '../../config/limits.ts';
+import { removeSocket } from '../wire/listen.ts';
+import { type SocketHandle, tcp } from '../wire/native.ts';
 
 export interface BoundAddress {
   /** `127.0.0.1:9900`, or the path of a unix socket. */
   readonly text: string;
   /** null for a unix socket. */
   readonly port: number | null;
+}
+
+/** The address of an endpoint on its way from one process to the next. */
+export interface LentAddress {
+  /** As the file says it. */
+  readonly text: string;
+  /** The listening socket; null for a unix socket, which the next process replaces by name. */
+  readonly socket: SocketHandle | null;
+}
+
+/** An endpoint that listens. */
+export interface Bound {
+  readonly address: BoundAddress;
+  /** For a process that follows this one; the socket stays this one's as well. */
+  readonly lent: LentAddress;
+  /** Removes the name of a unix socket; not to be called where another process has that now. */
+  release(): void;
 }
 
 /** Why the endpoint is not there, with what to do about it. The fault is the file's, or another process's. */
@@ -28,34 +50,56 @@ export class AdminError extends Error {
   }
 }
 
-/** Binds `server`; rejects with an `AdminError`. A socket file that nobody listens on any more is replaced. */
-export async function listen(server: Server, endpoint: Endpoint): Promise<BoundAddress> {
+/**
+ * Binds `server`; rejects with an `AdminError`. A socket file that nobody listens on any more is replaced. `taken`: the address is the one of the
+ * process that is followed, and goes over without a moment in which it is refused; its socket is this server's from here on.
+ */
+export async function listen(server: Server, endpoint: Endpoint, taken: LentAddress | null = null): Promise<Bound> {
   try {
-    await bind(server, endpoint);
+    if (endpoint.kind === 'unix') return await listenOnPath(server, endpoint.path, taken !== null);
+    const socket = taken?.socket ?? bindTo(endpoint);
+    await listening(server, () => server.listen({ _handle: socket }));
+    const bound = server.address();
+    const port = typeof bound === 'object' && bound !== null ? bound.port : endpoint.port;
+    const address = { text: formatHostPort(endpoint.address, port), port };
+    return { address, lent: { text: endpoint.text, socket }, release: () => undefined };
   } catch (error) {
-    if (endpoint.kind !== 'unix' || codeOf(error) !== 'EADDRINUSE' || (await isAnswered(endpoint.path))) throw explain(error, endpoint);
-    try {
-      await rm(endpoint.path, { force: true });
-      await bind(server, endpoint);
-    } catch (again) {
-      throw explain(again, endpoint);
-    }
+    throw explain(error, endpoint);
   }
-  if (endpoint.kind === 'unix') return { text: endpoint.path, port: null };
-  const bound = server.address();
-  const port = typeof bound === 'object' && bound !== null ? bound.port : endpoint.port;
-  return { text: formatHostPort(endpoint.address, port), port };
 }
 
-async function bind(server: Server, endpoint: Endpoint): Promise<void> {
+/** As a handle, so that it can be passed on. That the address is taken is told by listening. */
+function bindTo({ address, port }: Extract<Endpoint, { kind: 'tcp' }>): SocketHandle {
+  const socket: SocketHandle = new tcp.TCP(tcp.constants.SERVER);
+  const host = formatAddress(address);
+  const error = address.family === 4 ? socket.bind(host, port) : socket.bind6!(host, port, 0);
+  if (error === 0) return socket;
+  socket.close();
+  throw coded(getSystemErrorName(error));
+}
+
+/**
+ * libuv removes the name that a socket was bound to when it is closed, even where another process has put its own in that place. So the socket is
+ * bound under a name beside its own and renamed: that is then ours to remove, or to leave, and takes the place of an earlier one in one step.
+ */
+async function listenOnPath(server: Server, path: string, isOurs: boolean): Promise<Bound> {
+  if (!isOurs && (await isAnswered(path))) throw coded('EADDRINUSE');
+  const beside = join(dirname(path), `.${process.pid.toString(36)}-`);
+  const place = Buffer.byteLength(beside) <= UNIX_PATH_BYTES_MAX ? beside : path;
+  await rm(place, { force: true });
+  await listening(server, () => listenPrivately(server, place));
+  await chmod(place, 0o600);
+  if (place !== path) await rename(place, path);
+  return { address: { text: path, port: null }, lent: { text: `unix:${path}`, socket: null }, release: () => removeSocket(path) };
+}
+
+async function listening(server: Server, begin: () => void): Promise<void> {
   const outcome = Promise.withResolvers<void>();
   server.once('error', outcome.reject);
   server.once('listening', outcome.resolve);
   try {
-    if (endpoint.kind === 'tcp') server.listen({ host: formatAddress(endpoint.address), port: endpoint.port, exclusive: true });
-    else listenPrivately(server, endpoint.path);
+    begin();
     await outcome.promise;
-    if (endpoint.kind === 'unix') await chmod(endpoint.path, 0o600);
   } finally {
     server.off('error', outcome.reject);
     server.off('listening', outcome.resolve);
@@ -117,6 +161,10 @@ function explain(error: unknown, endpoint: Endpoint): AdminError {
     default:
       return new AdminError('admin-address-refused', `The admin address ${endpoint.text} cannot be bound (${code}): ${remedy}.`, error);
   }
+}
+
+function coded(code: string): Error {
+  return Object.assign(new Error(code), { code });
 }
 
 function codeOf(error: unknown): string {

@@ -16,7 +16,7 @@ import { Certificate } from './certificate.ts';
 import { EventHub, eventFilter } from './events.ts';
 import { createFront, useCertificate } from './front.ts';
 import { isOwnHost } from './host.ts';
-import { type BoundAddress, listen } from './listen.ts';
+import { type BoundAddress, type LentAddress, listen } from './listen.ts';
 import { forbidden, methodsOf, type Order, orderOf } from './orders.ts';
 import { EVENTS_PATH, PATHS, route } from './routes.ts';
 
@@ -49,14 +49,23 @@ export interface AdminControl {
   readonly tls?: AdminTls | null;
   /** How often the files of `tls` are looked at. */
   readonly pollMs?: number;
+  /** The same address, from the process that this one follows. */
+  readonly taken?: LentAddress | null;
 }
 
 export interface Admin {
   /** Where it listens: with the port that was given out where 0 was asked for. */
   address(): BoundAddress;
+  /** For a process that follows this one. */
+  lend(): LentAddress;
   /** Stops listening and ends every connection. */
   close(): Promise<void>;
+  /** Another process has the address: ends every connection when its client has been told, within LAST_WORD_MS. */
+  leave(): Promise<void>;
 }
+
+/** How long a client may still ask on a connection that it has kept open: what was sent by then has arrived. */
+const LAST_WORD_MS = 1_000;
 
 /**
  * Opens the endpoint. Rejects with an `AdminError` that says what to do where the address cannot be bound or the certificate not used; after that,
@@ -166,7 +175,7 @@ export async function openAdmin(
     return order.carry({ orders, actor, query, headers: request.headers, body: body.text, name });
   }
 
-  const address = await listen(server, endpoint);
+  const { address, lent, release } = await listen(server, endpoint, control?.taken);
   server.on('error', (error) => log.error({ err: error }, 'the admin listener failed'));
   certificate?.watch(
     {
@@ -179,12 +188,24 @@ export async function openAdmin(
     control?.pollMs,
   );
   log.info({ address: address.text, tls: certificate !== null }, 'admin endpoint open');
-  const close = () => {
+  const stop = () => {
     certificate?.stop();
     hub?.close();
-    return front.close();
   };
-  return { address: () => address, close };
+  return {
+    address: () => address,
+    lend: () => lent,
+    close() {
+      stop();
+      release();
+      return front.close();
+    },
+    leave() {
+      stop();
+      // A unix socket is replaced by name: until then clients come here, and wait in this socket's queue.
+      return front.leave(LAST_WORD_MS, lent.socket === null);
+    },
+  };
 }
 
 function turnedAway({ status, code, message, retryAfterSeconds }: Exclude<Access, { ok: true }>): Answer {

@@ -1,6 +1,8 @@
 /** The leaving side of a takeover: what the owner of a state folder answers at its door. */
+import type { LentAddress } from '../admin/listen.ts';
 import type { Passage } from '../wire/passage.ts';
 import type { Lent } from './sockets.ts';
+import { ADMIN_NAME } from './takeover.ts';
 
 /** A follower that is not ready by then has hung; this process then goes on as if nobody had come. */
 const FOLLOW_MS_MAX = 60_000;
@@ -15,6 +17,8 @@ export interface Leaving {
   /** Finishes the order under way, and lets no other begin until the returned function is told whether the node has been followed. */
   hold(): Promise<(followed: boolean) => void>;
   lend(): Promise<Lent[]>;
+  /** The address of the admin endpoint; null where there is none. */
+  lendAdmin(): LentAddress | null;
   /** The follower carries traffic. The state folder is its own once this resolves; the node drains after that. */
   followed(pid: number): Promise<void>;
   failed(pid: number, why: string): void;
@@ -78,6 +82,11 @@ export class Handover {
       // A descriptor of our own beside the one that accepts; shared ones are kept for as long as the node lives.
       if (!isShared) socket.close();
     }
-    return isHeard && passage.send({ type: 'all', pid: process.pid, count: lent.length });
+    const admin = this.#leaving.lendAdmin();
+    const socket = admin?.socket ?? null;
+    // As one that is not shared: a follower that does not know of it closes it.
+    if (isHeard && socket !== null) isHeard = await passage.send({ type: 'socket', vip: ADMIN_NAME, isShared: false }, socket);
+    const count = lent.length + (socket === null ? 0 : 1);
+    return isHeard && passage.send({ type: 'all', pid: process.pid, count, admin: admin?.text ?? null });
   }
 }

@@ -15,6 +15,14 @@ import { materialOf } from './target.ts';
 /** Share of the interval by which a check may come earlier or later. */
 const JITTER = 0.1;
 
+/** What a check takes from the machine. */
+export interface Chance {
+  /** From 0 up to 1. */
+  random(): number;
+  /** As setTimeout. */
+  later(run: () => void, milliseconds: number): NodeJS.Timeout;
+}
+
 export interface HealthEvents {
   changed(pool: string, server: string, up: boolean, detail: string): void;
 }
@@ -35,6 +43,7 @@ class Check {
   private readonly agent: Agent;
   private readonly connection: Omit<CheckConnection, 'timeoutMs'>;
   private readonly settings: HealthCheck;
+  private readonly chance: Chance;
   private readonly settle: (up: boolean, detail: string) => void;
 
   /**
@@ -45,7 +54,7 @@ class Check {
     connection: Omit<CheckConnection, 'timeoutMs'>,
     settings: HealthCheck,
     known: 'down' | 'nothing',
-    random: () => number,
+    chance: Chance,
     settle: (up: boolean, detail: string) => void,
   ) {
     this.key = key;
@@ -53,17 +62,15 @@ class Check {
     this.connection = connection;
     this.settings = settings;
     this.settle = settle;
-    this.random = random;
+    this.chance = chance;
     // A new connection each time: a check of a kept one would not see a server that takes no new ones.
     this.agent = new Agent({
       allowH2: connection.tls?.alpn.includes('h2') ?? false,
       pipelining: 0,
       connect: (_options, done) => this.open(done),
     });
-    this.timer = setTimeout(() => void this.run(), 0);
+    this.timer = chance.later(() => void this.run(), 0);
   }
-
-  private readonly random: () => number;
 
   stop(): void {
     this.stopped = true;
@@ -76,7 +83,7 @@ class Check {
     if (this.stopped) return;
     this.note(outcome);
     const { intervalMs } = this.settings;
-    this.timer = setTimeout(() => void this.run(), intervalMs * (1 + JITTER * (2 * this.random() - 1)));
+    this.timer = this.chance.later(() => void this.run(), intervalMs * (1 + JITTER * (2 * this.chance.random() - 1)));
   }
 
   private note(outcome: Outcome): void {
@@ -155,25 +162,25 @@ class Check {
 
 export class Health {
   private readonly servers: ServerTable;
-  private readonly planner: Planner;
+  private readonly planner: Pick<Planner, 'rowOf'>;
   private readonly events: HealthEvents;
-  private readonly random: () => number;
+  private readonly chance: Chance;
   private readonly tlsOf: (pool: Pool) => ClientMaterial | null;
   private checks = new Map<string, Check>();
 
   /** `tlsOf`: what is spoken to the servers of a pool; null where they are spoken to in the clear. */
   constructor(
     servers: ServerTable,
-    planner: Planner,
+    planner: Pick<Planner, 'rowOf'>,
     tlsOf: (pool: Pool) => ClientMaterial | null,
     events: HealthEvents,
-    random: () => number,
+    chance: Chance = { random: Math.random, later: setTimeout },
   ) {
     this.servers = servers;
     this.planner = planner;
     this.tlsOf = tlsOf;
     this.events = events;
-    this.random = random;
+    this.chance = chance;
   }
 
   /** Checks what the document asks for. A check that stays as it was goes on, with what it knows. */
@@ -206,7 +213,7 @@ export class Health {
             { endpoint: server.endpoint, authority, announced, tls, http2: pool.protocol === 'h2' },
             pool.health,
             this.servers.up(row) ? 'nothing' : 'down',
-            this.random,
+            this.chance,
             (up, detail) => {
               this.servers.setUp(row, up);
               this.events.changed(pool.name, server.endpoint.text, up, detail);

@@ -112,15 +112,9 @@ export class Node implements NodeView {
       trouble: (owner, message) => log.warn({ owner, message }, 'files of TLS'),
     });
     this.planner = new Planner(this.shared.servers, this.tls);
-    this.health = new Health(
-      this.shared.servers,
-      this.planner,
-      (pool) => this.tls.pool(pool),
-      {
-        changed: (pool, server, up, detail) => log[up ? 'info' : 'warn']({ pool, server, detail }, up ? 'server is up' : 'server is down'),
-      },
-      Math.random,
-    );
+    this.health = new Health(this.shared.servers, this.planner, (pool) => this.tls.pool(pool), {
+      changed: (pool, server, up, detail) => log[up ? 'info' : 'warn']({ pool, server, detail }, up ? 'server is up' : 'server is down'),
+    });
     const isBusy = (pool: string, server: string) => this.planner.isBusy(pool, server);
     this.renewal = new Renewal(log, (why) => this.renew(why), isBusy, settings.names);
     this.keys = new KeySource({

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Document } from '../../config/document.ts';
 import type { Source } from '../../config/load.ts';
 import { formatProblem } from '../../config/problem.ts';
-import { type Admin, openAdmin } from '../admin/server.ts';
+import type { Admin } from '../admin/server.ts';
 import { History, keepHistory } from '../observe/history.ts';
 import { openJournal } from '../observe/journal-store.ts';
 import { type Logger, type LogLevel, openLog } from '../observe/log.ts';
@@ -14,6 +14,7 @@ import type { Refused } from '../versions/orders.ts';
 import { VersionStore } from '../versions/store.ts';
 import { removeSocket } from '../wire/listen.ts';
 import { takeActivated } from './activation.ts';
+import { AdminPlace } from './admin-place.ts';
 import type { Leaving } from './handover.ts';
 import { Node } from './node.ts';
 import { Ownership } from './ownership.ts';
@@ -48,9 +49,7 @@ export class StartError extends Error {
 
 /** A second signal this long after the first one ends the drain at once. */
 const HURRY_AFTER_MS = 1_000;
-/** The process before has closed its admin endpoint when it says that it leaves; this is for one that hangs. */
-const ADMIN_MS_MAX = 5_000;
-const ADMIN_RETRY_MS = 50;
+const UNIX = 'unix:';
 
 /** Resolves with the exit status when the node has drained. Rejects with an error that has a `code` where it cannot start. */
 export async function runNode(options: RunOptions): Promise<number> {
@@ -114,12 +113,14 @@ async function runOwned(owned: Owned): Promise<number> {
   const followed = Promise.withResolvers<string>();
   let isReady = false;
   let wasFollowed = false;
+  let adminLeft: Promise<void> | undefined;
   let isStopped = false;
   void owned.stopping.then(() => (isStopped = true));
   const leaving: Leaving = {
     isReady: () => isReady,
     hold: () => control.hold(),
     lend: () => node.lendSockets(),
+    lendAdmin: () => admin?.lend() ?? null,
     failed: (pid, why) => log.error({ pid, why }, 'a process that came to take over did not; this one carries on'),
     async followed(pid) {
       log.info({ pid }, 'a new process carries the traffic');
@@ -127,7 +128,7 @@ async function runOwned(owned: Owned): Promise<number> {
       wasFollowed = true;
       await service.close();
       await control.close();
-      await admin?.close();
+      adminLeft = admin?.leave();
       admin = null;
       ownership.close(true);
       followed.resolve('takeover');
@@ -146,15 +147,21 @@ async function runOwned(owned: Owned): Promise<number> {
     if (started.ok) throw new StartError('stopped', 'told to stop before it had taken over; the running process goes on');
     throw new StartError('cannot-start', (started.problems ?? []).map((problem) => problem.message).join('\n') || started.message);
   }
-  for (const path of sockets.settle()) if (path.startsWith('unix:')) removeSocket(path.slice('unix:'.length));
-  if (predecessor !== null) {
-    await ownership.settle(leaving);
-    void predecessor.gone.then(() => journal.readFolder());
-  }
+  for (const path of sockets.settle()) if (path.startsWith(UNIX)) removeSocket(path.slice(UNIX.length));
   const history = new History();
   const sampling = keepHistory(node, history);
+  const place = new AdminPlace(settings, node, history, log, control);
+  if (predecessor !== null) {
+    // Orders that come before the folder is this process's wait until it is.
+    const begin = await control.hold();
+    admin = await place.openBeside(predecessor);
+    await ownership.settle(leaving);
+    begin(false);
+    place.giveUp(predecessor);
+    void predecessor.gone.then(() => journal.readFolder());
+  }
   try {
-    admin = await openAdminOf(settings, node, history, log, control, predecessor !== null);
+    admin ??= await place.open(predecessor !== null);
   } catch (error) {
     sampling.stop();
     await control.close();
@@ -189,6 +196,7 @@ async function runOwned(owned: Owned): Promise<number> {
   if (wasFollowed) await followed.promise;
   const cut = await node.drain(owned.drainMs, wasFollowed);
   sampling.stop();
+  await adminLeft;
   await admin?.close();
   if (!wasFollowed) ownership.close(false);
   await service.close();
@@ -206,41 +214,6 @@ async function runOwned(owned: Owned): Promise<number> {
 function describe(node: Node, document: Document): string {
   const vips = document.applications.reduce((sum, { vips: { length } }) => sum + length, 0);
   return `generation ${node.policy().generation} in force; ${vips} VIPs, ${node.workers().length} workers`;
-}
-
-/**
- * After a takeover the traffic is carried already, so an address that the process before has not let go of yet is asked for again, and in the end
- * done without: the log says so. At a plain start it is an error.
- */
-async function openAdminOf(
-  settings: Document['process'],
-  node: Node,
-  history: History,
-  log: Logger,
-  control: Control,
-  tookOver: boolean,
-): Promise<Admin | null> {
-  if (settings.admin === null) return null;
-  const until = performance.now() + ADMIN_MS_MAX;
-  for (;;) {
-    try {
-      return await openAdmin(settings.admin, node, history, log, {
-        orders: control,
-        tokens: settings.adminTokens,
-        tls: settings.adminTls,
-      });
-    } catch (error) {
-      if (!tookOver) throw error;
-      if (performance.now() > until) {
-        log.error(
-          { err: error },
-          'the admin endpoint is not there; this node carries traffic without it, and takes orders by SIGHUP alone',
-        );
-        return null;
-      }
-    }
-    await new Promise((resolve) => setTimeout(resolve, ADMIN_RETRY_MS));
-  }
 }
 
 /** Applies the file again. On any problem the policy in force stays, and the log says why. */

@@ -1,10 +1,12 @@
 /** The coming side of a takeover: what a new process asks at the door of the one that it follows. */
+import type { LentAddress } from '../admin/listen.ts';
+import type { SocketHandle } from '../wire/native.ts';
 import { openPassage, type Parcel, type Passage } from '../wire/passage.ts';
 import type { Lent } from './sockets.ts';
 
 /** An order under way there is finished first, and a swap may take 30 s. */
 const SOCKETS_MS_MAX = 40_000;
-/** Closing the admin endpoint and the last entries of the audit. */
+/** The order under way and the last entries of the audit. */
 const RELEASE_MS_MAX = 10_000;
 
 export class TakeoverError extends Error {
@@ -15,7 +17,9 @@ export interface Predecessor {
   readonly pid: number;
   /** Its listening sockets; whoever takes them closes them. */
   readonly sockets: readonly Lent[];
-  /** Tells it that this process carries traffic. Answers whether it has let go of its state folder and admin address, and drains. */
+  /** Where its admin endpoint listens, which it goes on doing until it is relieved; null where it has none, or does not say. */
+  readonly admin: LentAddress | null;
+  /** Tells it that this process carries traffic. Answers whether it has let go of its state folder, and drains. */
   relieve(): Promise<boolean>;
   /** It has ended. */
   readonly gone: Promise<void>;
@@ -30,13 +34,22 @@ export async function follow(door: string): Promise<Predecessor | null> {
   const sockets: Lent[] = [];
   try {
     await passage.send({ type: 'take-over', pid: process.pid });
-    const last = await receive(passage, sockets);
-    return predecessorAt(passage, Number(last.message.pid), sockets);
+    const { message } = await receive(passage, sockets);
+    const admin = typeof message.admin === 'string' ? { text: message.admin, socket: takeAdmin(sockets) } : null;
+    return predecessorAt(passage, Number(message.pid), sockets, admin);
   } catch (error) {
     for (const { socket } of sockets) socket.close();
     passage.close();
     throw error;
   }
+}
+
+/** Under which name the socket of the admin endpoint goes; no VIP can have it. */
+export const ADMIN_NAME = 'admin';
+
+function takeAdmin(sockets: Lent[]): SocketHandle | null {
+  const at = sockets.findIndex(({ vip }) => vip === ADMIN_NAME);
+  return at < 0 ? null : sockets.splice(at, 1)[0]!.socket;
 }
 
 async function receive(passage: Passage, sockets: Lent[]): Promise<Parcel> {
@@ -57,11 +70,12 @@ async function receive(passage: Passage, sockets: Lent[]): Promise<Parcel> {
   }
 }
 
-function predecessorAt(passage: Passage, pid: number, sockets: readonly Lent[]): Predecessor {
+function predecessorAt(passage: Passage, pid: number, sockets: readonly Lent[], admin: LentAddress | null): Predecessor {
   const gone = Promise.withResolvers<void>();
   return {
     pid,
     sockets,
+    admin,
     gone: gone.promise,
     async relieve() {
       await passage.send({ type: 'ready' });
@@ -73,7 +87,10 @@ function predecessorAt(passage: Passage, pid: number, sockets: readonly Lent[]):
       });
       return isReleased;
     },
-    giveUp: () => passage.close(),
+    giveUp() {
+      admin?.socket?.close();
+      passage.close();
+    },
   };
 }
 

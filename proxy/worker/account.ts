@@ -5,10 +5,10 @@
 import { protocolNames } from '../../config/protocols.ts';
 import type { FlowRecord } from '../observe/view.ts';
 import * as ledger from '../shared/ledger.ts';
+import type { Admitting } from './admitting.ts';
 import type { TlsFacts } from './arrival.ts';
 import type { Context } from './context.ts';
 import type { JournalWriter } from './journal-writer.ts';
-import type { PolicyInForce } from './policy-in-force.ts';
 import type { ListenerPlace } from './session.ts';
 
 export type EndedBy = 'client' | 'server' | 'proxy' | 'policy';
@@ -117,7 +117,7 @@ export class Flow {
   /** Of the rule that allows it; null where that has none. */
   limits: LimitsOfFlow | null = null;
   /** The policy that admitted it; its names are those of the record. */
-  policy: PolicyInForce | null = null;
+  policy: Admitting | null = null;
 }
 
 let receipts = 0;
@@ -193,6 +193,8 @@ export function closeFlow(
     counters.duration(application, ledger.FLOW_SUM, (now - flow.startedAt) / 1000);
   }
   writeRecord(context, flow, party, request, by, reason, now);
+  // A connection that is kept may wait for long, and must not keep the policy of its last request.
+  flow.policy = null;
 }
 
 function writeRecord(
@@ -280,8 +282,8 @@ export function describeFlow(context: Context, flow: Flow, party: Party, request
     host: request === null ? null : request.hostName.toString('latin1'),
     path: request === null ? null : text(request.pathStart, request.pathEnd),
     verdict: verdictName(flow.verdict),
-    rule: rule < 0 ? null : policy.image.ruleName(rule),
-    tier: rule < 0 ? null : policy.image.ruleTier(rule),
+    rule: rule < 0 ? null : policy.ruleName(rule),
+    tier: rule < 0 ? null : policy.ruleTier(rule),
     generation: policy.generation,
     server: flow.server,
     status: flow.status === 0 ? null : flow.status,
@@ -294,9 +296,9 @@ export function describeFlow(context: Context, flow: Flow, party: Party, request
   };
 }
 
-function nameOf(policy: PolicyInForce, flow: Flow, party: Party): string {
-  if (flow.rule >= 0) return policy.image.applicationName(policy.image.ruleApplication(flow.rule));
-  return party.listener.application >= 0 ? (policy.plan.applications[party.listener.application]?.name ?? '') : '';
+function nameOf(policy: Admitting, flow: Flow, party: Party): string {
+  if (flow.rule >= 0) return policy.ruleApplication(flow.rule);
+  return party.listener.application >= 0 ? policy.applicationName(party.listener.application) : '';
 }
 
 function verdictName(verdict: ledger.RuleVerdict | -1): FlowRecord['verdict'] {
@@ -310,7 +312,7 @@ function protocolName(protocols: number): string | null {
 
 /** What follows the path of a record, up to its numbers, kept ready: a small table, in which one outcome takes the place of another that falls on the same slot. */
 interface Outcome {
-  readonly policy: PolicyInForce;
+  readonly generation: number;
   readonly rule: number;
   readonly verdict: number;
   readonly status: number;
@@ -323,14 +325,14 @@ const OUTCOMES = 64;
 const outcomes = new Array<Outcome | undefined>(OUTCOMES);
 
 /** hot */
-function outcomeBytes(policy: PolicyInForce, flow: Flow, by: EndedBy, reason: string): Buffer {
+function outcomeBytes(policy: Admitting, flow: Flow, by: EndedBy, reason: string): Buffer {
   const { rule, verdict, status, server } = flow;
   const slot =
     (rule * 7 + status * 3 + reason.length + (server === null ? 0 : server.length + server.charCodeAt(server.length - 1))) & (OUTCOMES - 1);
   const kept = outcomes[slot];
   if (
     kept !== undefined &&
-    kept.policy === policy &&
+    kept.generation === policy.generation &&
     kept.rule === rule &&
     kept.verdict === verdict &&
     kept.status === status &&
@@ -339,13 +341,13 @@ function outcomeBytes(policy: PolicyInForce, flow: Flow, by: EndedBy, reason: st
     kept.reason === reason
   )
     return kept.bytes;
-  const { image, generation } = policy;
+  const { generation } = policy;
   const text = (value: string | null) => JSON.stringify(value);
-  const decided = `"verdict":${text(verdictName(flow.verdict))},"rule":${text(rule < 0 ? null : image.ruleName(rule))},"tier":${text(rule < 0 ? null : image.ruleTier(rule))}`;
+  const decided = `"verdict":${text(verdictName(flow.verdict))},"rule":${text(rule < 0 ? null : policy.ruleName(rule))},"tier":${text(rule < 0 ? null : policy.ruleTier(rule))}`;
   const bytes = Buffer.from(
     `,${decided},"generation":${generation},"server":${text(server)},"status":${status === 0 ? null : status},"ended_by":${text(by)},"reason":${text(reason)},"bytes_in":`,
   );
-  outcomes[slot] = { policy, rule, verdict, status, server, by, reason, bytes };
+  outcomes[slot] = { generation, rule, verdict, status, server, by, reason, bytes };
   return bytes;
 }
 

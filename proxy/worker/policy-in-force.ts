@@ -1,5 +1,6 @@
 /** A generation as one worker carries it out: image, plan, balancers and counters, built at a swap and never changed. */
-import { attachImage, type Image } from '../../policy/image.ts';
+import type { OnRevoke } from '../../config/match.ts';
+import { attachImage, type Image, type Tier } from '../../policy/image.ts';
 import { PoolBalancer } from '../balance/pool.ts';
 import { type Keys, TokenChecker } from '../identity/token.ts';
 import type { Plan, PlannedApplication } from '../node/plan.ts';
@@ -7,9 +8,10 @@ import { type HelloFacts, poolFor, RouteTable } from '../routing/table.ts';
 import { LedgerSlice } from '../shared/ledger.ts';
 import type { ServerTable } from '../shared/servers.ts';
 import { contextsOf, type ServerContexts } from '../tls/contexts.ts';
+import { type Admitting, Remembered } from './admitting.ts';
 import { LimitsInForce } from './limits-in-force.ts';
 
-export class PolicyInForce {
+export class PolicyInForce implements Admitting {
   readonly plan: Plan;
   readonly image: Image;
   readonly ledger: LedgerSlice;
@@ -49,8 +51,38 @@ export class PolicyInForce {
     }
   }
 
+  /** By rule: what flows of an earlier day keep of this policy. */
+  private readonly remembered = new Map<number, Remembered>();
+
   get generation(): number {
     return this.plan.generation;
+  }
+
+  ruleName(rule: number): string {
+    return this.image.ruleName(rule);
+  }
+
+  ruleTier(rule: number): Tier {
+    return this.image.ruleTier(rule);
+  }
+
+  ruleOnRevoke(rule: number): OnRevoke | null {
+    return this.image.ruleOnRevoke(rule);
+  }
+
+  ruleApplication(rule: number): string {
+    return this.image.applicationName(this.image.ruleApplication(rule));
+  }
+
+  applicationName(index: number): string {
+    return this.plan.applications[index]?.name ?? '';
+  }
+
+  remember(rule: number): Admitting {
+    if (rule < 0) return this;
+    let remembered = this.remembered.get(rule);
+    if (remembered === undefined) this.remembered.set(rule, (remembered = new Remembered(this, rule)));
+    return remembered;
   }
 
   application(index: number): PlannedApplication {

@@ -48,5 +48,5 @@ function wayOut(image: Image, rule: number, flow: Flow): OnRevoke {
   const asked = image.ruleOnRevoke(rule);
   if (asked !== null) return asked;
   if (image.ruleTier(rule) !== 'default' || flow.policy === null || flow.rule < 0) return CUT_NOW;
-  return flow.policy.image.ruleOnRevoke(flow.rule) ?? CUT_NOW;
+  return flow.policy.ruleOnRevoke(flow.rule) ?? CUT_NOW;
 }

@@ -52,9 +52,11 @@ export class Tenure {
   }
 
   private set(draining: Draining | null): void {
+    const { flow } = this.place;
+    flow.policy = flow.policy?.remember(flow.rule) ?? null;
     const before = this.draining;
     this.draining = draining;
-    this.place.flow.draining = draining !== null;
+    flow.draining = draining !== null;
     this.place.takeTimes(before !== null && (draining === null || draining.until > before.until));
   }
 }
