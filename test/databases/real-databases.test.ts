@@ -140,6 +140,8 @@ applications:
   });
 
   it('a user whom a new policy denies is cut, and nobody else', async () => {
+    // Those of the tests before may still be closing.
+    await until(() => running.application('db').flowsActive === 0);
     const cut = psql('app_web', 'postgres', '', 'select pg_sleep(10)');
     const kept = psql('postgres', 'postgres', '', "select pg_sleep(1), 'whole'");
     await until(() => running.application('db').flowsActive === 2);
