@@ -96,10 +96,7 @@ export function readOcspResponse(bytes: Buffer): OcspResponse | null {
   const nextUpdate = single.next === TAG_0 ? timeOf(single.enter(TAG_0).enter(TIME)) : Number.POSITIVE_INFINITY;
   if (!serial.ok || !single.ok || status === null || Number.isNaN(thisUpdate) || Number.isNaN(nextUpdate)) return null;
   return {
-    serial: serial
-      .text('hex')
-      .replace(/^0+(?=.)/, '')
-      .toUpperCase(),
+    serial: withoutZeros(serial.text('hex')).toUpperCase(),
     status,
     thisUpdate,
     nextUpdate,
