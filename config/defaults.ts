@@ -17,6 +17,9 @@ export const JOURNAL_SEGMENT_BYTES_DEFAULT = 16 * 1024 * 1024;
 /** Starts, applies and refusals, but nothing that grows with traffic. */
 export const LOG_LEVEL_DEFAULT = 'info';
 
+/** Names and addresses of servers are nobody's business outside; the receipt leads whoever may know to them. */
+export const ANSWERS_DEFAULT = 'brief';
+
 /** At 16 KiB each for an idle flow this is 1.6 GB, and needs a limit of about 200,000 open files. */
 export const CONNECTIONS_DEFAULT = 100_000;
 

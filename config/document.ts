@@ -75,6 +75,8 @@ export interface ProcessSettings {
   /** `ageMs` null: records stay as long as the size allows. */
   readonly journal: { readonly sizeBytes: number; readonly segmentBytes: number; readonly ageMs: number | null };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent' };
+  /** What clients are told of a failure behind the proxy: `brief`: which, and the receipt; `full`: the server and what became of it as well. */
+  readonly answers: Answers;
   /** Connections open at once, over all applications. */
   readonly connections: number;
   /** MaxMind-format files, as written; null where none is named. */
@@ -82,6 +84,9 @@ export interface ProcessSettings {
   /** DNS servers (`address:port`, brackets around IPv6) that are asked for the names of segments and servers; empty: those of the machine. */
   readonly resolvers: readonly string[];
 }
+
+export const ANSWERS = ['brief', 'full'] as const;
+export type Answers = (typeof ANSWERS)[number];
 
 /** PEM files, as written. They are read again when they change. */
 export interface AdminTls {

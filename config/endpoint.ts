@@ -21,6 +21,11 @@ export type EndpointRange =
 
 export type EndpointReading = { readonly ok: true; readonly endpoint: Endpoint } | Refusal;
 
+/** Longer than any such line; what is longer gets the answer that all texts get. */
+const LINE_CHARACTERS_MAX = 512;
+
+const NO_UDP = 'UDP is not served here, only TCP and what runs over it. Remove this.';
+
 const PORT_DIGITS = /^(0|[1-9][0-9]{0,4})$/;
 
 /** Reads one endpoint. `lowestPort` is 0 where the kernel may choose the port. */
@@ -40,7 +45,10 @@ const HOST_NAME_CHARACTERS_MAX = 253;
 /** Reads where a server is: an endpoint, or a name with a port. */
 export function parseServerEndpoint(text: string): { readonly ok: true; readonly endpoint: Endpoint | NamedEndpoint } | Refusal {
   const reading = parseEndpoint(text);
-  if (reading.ok || reading.code !== 'unsupported') return reading;
+  if (reading.ok) return reading;
+  const line = adviseLine(text);
+  if (line !== null) return line;
+  if (reading.code !== 'unsupported') return reading;
   const [, written = '', port = ''] = /^([^:[\]]+):([^:]*)$/.exec(text) ?? [];
   const host = written.toLowerCase().replace(/\.$/, '');
   // DNS does not know it for certain, and the one meant is always the same.
@@ -77,6 +85,7 @@ export function parsePortRange(
   text: string,
   lowestPort: 0 | 1 = 1,
 ): { readonly ok: true; readonly first: number; readonly last: number } | Refusal {
+  if (/\/udp$/i.test(text)) return refuse(NO_UDP);
   const [from, to, rest] = text.split('-');
   if (rest !== undefined || !PORT_DIGITS.test(from!) || (to !== undefined && !PORT_DIGITS.test(to))) {
     return refuse(`${shown(text)} is no port. Write a number from 1 to 65535, or a range such as 8000-8099, in digits only.`);
@@ -104,8 +113,18 @@ function parseUnix(path: string): EndpointRange | Refusal {
   return { ok: true, kind: 'unix', path };
 }
 
+/** A whole line as other proxies write their servers: `server web1 10.0.0.1:80 check weight 3`, `server 10.0.0.1:80 weight=3;`. */
+function adviseLine(text: string): Refusal | null {
+  const [, where, rest = ''] = /^server\s+(?:\S+\s+)?(\S+:[0-9]+)\s*;?(.*)$/.exec(text.slice(0, LINE_CHARACTERS_MAX)) ?? [];
+  if (where === undefined || !parseServerEndpoint(where).ok) return null;
+  const weight = /(?:^|\s)weight[ =]([0-9]{1,3})\b/.exec(rest)?.[1];
+  const written = weight === undefined ? where : `{ address: ${where}, weight: ${weight} }`;
+  return refuse(`A server is written as its address, and checked by health: of its pool. Write ${written} in place of the line.`);
+}
+
 /** The text does not even split into host and port. */
 function adviseEndpoint(text: string): Refusal {
+  if (/^udp:/i.test(text)) return refuse(NO_UDP);
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
     return refuse('Write an address and a port without a scheme or path: 127.0.0.1:8080.', schemeless(text));
   const loose = /^(.*):([0-9]+(?:-[0-9]+)?)$/.exec(text);

@@ -3,7 +3,7 @@ import type * as z from 'zod';
 import type { FlowQuestion } from './document.ts';
 import { shown } from './problem.ts';
 import type { Protocol } from './protocols.ts';
-import { HTTP, protocolBit } from './protocols.ts';
+import { H2, HTTP, protocolBit } from './protocols.ts';
 import { flowShape, noteOf } from './schema.ts';
 import { nearest } from './spelling.ts';
 
@@ -30,6 +30,8 @@ export function requestFault(shape: z.output<typeof flowShape>): string | null {
   const database = databaseFault(shape);
   if (database !== null) return database;
   const protocol = protocolOf(shape);
+  if (shape.over !== undefined && protocol !== 'websocket')
+    return `Only a flow of protocol websocket is over: h2, and this one is ${protocol ?? 'of no protocol that is said'}. Remove over:, or write protocol: websocket.`;
   const field = (['method', 'host', 'path', 'headers'] as const).find((key) => shape[key] !== undefined);
   if (field === undefined || protocol === undefined || CARRY_REQUESTS.has(protocol)) return null;
   return `A flow of protocol ${protocol} has no requests, so ${field}: has no meaning in it. Remove ${field}:, or write protocol: http.`;
@@ -58,9 +60,8 @@ export function questionOf(shape: z.output<typeof flowShape>): FlowQuestion {
   const { sni = null, alpn = [], ja4 = null, identities = null, user = null, database = null, schema = null, command = null } = shape;
   const protocol = protocolOf(shape);
   const requests = method !== null || host !== null || path !== null || headers.length > 0;
-  // A WebSocket upgrade is an HTTP request too (RFC 6455 §4.1).
-  const http = protocol === 'websocket' || (requests && (protocol === undefined || protocol === 'http')) ? HTTP : 0;
-  const protocols = (protocol === undefined ? 0 : protocolBit(protocol)!) | http;
+  const named = protocol === undefined ? (requests ? HTTP : 0) : protocolBit(protocol)!;
+  const protocols = shape.over === undefined ? named : named | H2;
   const connection = { sni, alpn, ja4, identities };
   const query = { user, database, schema: schema?.toLowerCase() ?? null, command, keys: shape.keys ?? null };
   return { from, to, protocols, method, host, path, headers, ...connection, ...query, at };

@@ -5,9 +5,11 @@ import type { Endpoint, HealthCheck, NamedEndpoint, NamedServer, Networks, Pool,
 import { isInside, outsideLane } from './lanes.ts';
 import { SERVER_NAMES_MAX } from './limits.ts';
 import { formatPlace, shown } from './problem.ts';
+import { formatDuration } from './quantity.ts';
 import { resolveServerTls } from './resolve-tls.ts';
 import type { FileShape } from './schema.ts';
 import type { Path, Report } from './tree.ts';
+import { valueAt } from './tree.ts';
 
 type PoolShape = FileShape['pools'][string];
 
@@ -100,6 +102,16 @@ function resolveHealth(shape: PoolShape, pool: Path, report: Report): HealthChec
         { side: 'key' },
       );
     }
+  }
+  // A default that is larger was nobody's decision.
+  const written = valueAt(report.tree, [...pool, 'health', 'timeout']) !== undefined;
+  if (written && health.timeout > health.interval) {
+    const downMs = health.fall * (health.timeout + health.interval);
+    report.warning(
+      'slow-checks',
+      [...pool, 'health', 'timeout'],
+      `A check may take longer than the interval between two of them, so that a server that hangs is found down only after up to ${formatDuration(downMs)}. Make timeout: shorter than interval:.`,
+    );
   }
   return {
     type: health.type,

@@ -25,7 +25,7 @@ export function resolveSegments(file: FileShape, names: Names, original: Tree, r
       ['asns', 'asn'],
     ] as const) {
       if (shape[key] === undefined || file.process.geo[database] !== undefined || report.isLost(['process', 'geo', database])) continue;
-      const message = `Nothing tells whose addresses these are. Name a database under process.geo.${database}.`;
+      const message = `Nothing tells whose addresses these are. Name a database in MaxMind's format (.mmdb) under process.geo.${database}: process: { geo: { ${database}: ./GeoLite2-${database === 'asn' ? 'ASN' : 'Country'}.mmdb } }.`;
       report.error('missing-database', [...path, key], message, { side: 'key' });
     }
     warnOfHostBits(shape.addresses ?? [], [...path, 'addresses'], report);

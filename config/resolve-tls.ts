@@ -3,7 +3,7 @@ import { ALPN_HTTP_DEFAULT } from './defaults.ts';
 import type { Mode, Server } from './document.ts';
 import { shown } from './problem.ts';
 import type { FileShape } from './schema.ts';
-import type { ApplicationTls, ServerTls } from './tls.ts';
+import type { ApplicationTls, CertificateFiles, ServerTls } from './tls.ts';
 import type { Path, Report } from './tree.ts';
 
 type ApplicationTlsShape = FileShape['applications'][string]['tls'];
@@ -30,12 +30,10 @@ export function resolveApplicationTls(
   checkCiphers(shape, path, report);
   return {
     kind: 'terminate',
-    certificates: shape.certificates.map(({ certificate, key, ocsp }, index) => ({
-      certificate,
-      key,
-      ocsp: ocsp ?? null,
-      place: report.place([...path, 'certificates', index]),
-    })),
+    certificates: shape.certificates.map(({ certificate, key, ocsp }, index) => {
+      const entry = [...path, 'certificates', index];
+      return { certificate, key, ocsp: ocsp ?? null, place: report.place(entry), places: placesOf(entry, report) };
+    }),
     minimum: shape.minimum,
     ciphers: shape.ciphers,
     curves: shape.curves,
@@ -52,6 +50,11 @@ export function resolveApplicationTls(
     tickets: shape.tickets === 'off' ? null : { rotateMs: shape.tickets.rotate },
     place: report.place(path, 'key'),
   };
+}
+
+function placesOf(path: Path, report: Report): CertificateFiles['places'] {
+  const at = (key: string) => report.place([...path, key]);
+  return { certificate: at('certificate'), key: at('key'), ocsp: at('ocsp') };
 }
 
 /** A version without a cipher suite of its own would refuse every client that speaks no other. */
@@ -90,7 +93,10 @@ export function resolveServerTls(shape: ServerTlsShape, servers: readonly Server
   return {
     verify: shape.verify === true ? { kind: 'system' } : shape.verify === 'off' ? { kind: 'off' } : { kind: 'file', ca: shape.verify },
     sni: shape.sni ?? null,
-    client: certificate === undefined || key === undefined ? null : { certificate, key },
+    client:
+      certificate === undefined || key === undefined
+        ? null
+        : { certificate, key, place: report.place(path, 'key'), places: placesOf(path, report) },
     alpn: shape.alpn ?? [],
     place: report.place(path, 'key'),
   };

@@ -39,6 +39,11 @@ export function resolveDocument(shaped: Shaped, original: Tree, problems: Report
   const lists = applications.map(({ name, rules }) => [rules, ['applications', name, 'rules']] as const);
   checkIdentityCases(segments, [[guardrails, ['guardrails']], [baseline, ['baseline']], ...lists], report);
   const tests = resolveTests(file, names, report);
+  if (applications.length === 0 && problems.every(({ severity }) => severity !== 'error')) {
+    const message =
+      'The file has no applications, so that nothing listens and no flow is carried. Add one: applications: { shop: { vips: [127.0.0.1:8080], mode: http, pool: web } }.';
+    report.warning('no-applications', ['applications'], message, { side: 'key' });
+  }
   return {
     version: 1,
     process,
@@ -84,6 +89,7 @@ function resolveProcess(file: FileShape, report: Report): ProcessSettings {
     state: process.state === 'off' ? null : process.state,
     journal,
     log: process.log,
+    answers: process.answers,
     connections: process.limits.connections,
     geo: { country: process.geo.country ?? null, asn: process.geo.asn ?? null },
     resolvers: process.resolvers.flatMap((resolver) => (resolver.kind === 'tcp' ? [resolver.text] : [])),

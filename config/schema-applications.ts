@@ -16,7 +16,8 @@ import {
   TLS_HANDSHAKE_TIMEOUT_MS_DEFAULT,
 } from './defaults.ts';
 import { DENY_WITH } from './document.ts';
-import { PROTOCOL_WORDS } from './elsewhere.ts';
+import { ACTION_WORDS, MODE_WORDS, PROTOCOL_WORDS } from './elsewhere.ts';
+import { APPLICATION_KEYS, RULE_KEYS } from './elsewhere-keys.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { identityPatterns, tls } from './schema-connection.ts';
 import { mysql, postgres, redis } from './schema-databases.ts';
@@ -69,7 +70,7 @@ const http = z.strictObject({
 });
 
 function ruleWith<const A extends readonly [string, ...string[]]>(actions: A) {
-  return z.strictObject({
+  const fields = z.strictObject({
     name: required(name, '-', 'Unique in its list; names the rule in verdicts, metrics and the journal.'),
     from: sources('; without the key, any source matches').describe('Sources: "any", segments, pools, addresses, prefixes.'),
     except: sources('; without the key, nothing is taken away').describe('Sources that the rule does not speak of after all.'),
@@ -98,9 +99,14 @@ function ruleWith<const A extends readonly [string, ...string[]]>(actions: A) {
       .describe(
         'What becomes of open flows that a changed policy denies: cut at once, finish, or drain for a while (30s). It is read from the rule that denies them now, and where no rule does, from the rule that had admitted them. Absent: cut.',
       ),
-    limits: ruleLimits.optional().describe('How much of what the rule allows there may be: on all workers together.'),
-    action: required(choice(actions), 'deny', 'What the rule decides.'),
+    limits: ruleLimits
+      .optional()
+      .describe(
+        'How much of what the rule allows there may be, on all workers together; each source address has as much for itself, unless per: says otherwise (an IPv6 source is counted as its /64).',
+      ),
+    action: required(choice(actions, ACTION_WORDS), 'deny', 'What the rule decides.'),
   });
+  return noted(fields, { keys: RULE_KEYS });
 }
 
 export const rule = ruleWith(['allow', 'deny']);
@@ -133,7 +139,7 @@ const limits = z.strictObject({
   streams: withDefault(count(1, 10_000), STREAMS_DEFAULT, STREAMS_DEFAULT, 'http: requests at once on one HTTP/2 connection.'),
 });
 
-export const application = z.strictObject({
+const applicationFields = z.strictObject({
   vips: noted(
     z.array(endpointRange).min(1).describe('Where clients connect, all inside networks.inbound; a range of ports is one VIP a port.'),
     {
@@ -141,7 +147,7 @@ export const application = z.strictObject({
       standIn: ['unix:/-'],
     },
   ),
-  mode: required(choice(['http', 'tcp']), 'http', 'http: requests are judged and forwarded; tcp: bytes are.'),
+  mode: required(choice(['http', 'tcp'], MODE_WORDS), 'http', 'http: requests are judged and forwarded; tcp: bytes are.'),
   tls: applicationTls.optional().describe('TLS from clients: certificates to end it here, or passthrough; absent: none.'),
   pool: required(reference, '-', 'The pool that flows go to where no route says otherwise.'),
   routes,
@@ -156,3 +162,5 @@ export const application = z.strictObject({
   'proxy-protocol': proxyProtocolIn.optional().describe('The proxies in front, which say who the client is; absent: there are none.'),
   limits: limits.prefault({}).describe('How much there may be.'),
 });
+
+export const application = noted(applicationFields, { keys: APPLICATION_KEYS });

@@ -1,17 +1,29 @@
 /** What rules, segments and tests say about TLS and about who a client has proved to be. */
 import * as z from 'zod';
 import { foldIdentity, IDENTITY_KINDS, identityKind } from './identity.ts';
+import { shown } from './problem.ts';
 import { host, hostPattern } from './schema-http.ts';
 import { noted, refuse } from './schema-leaves.ts';
 
 const WITHOUT = '; without the key, everything matches';
 
 /** RFC 7301 §3.1: at most 255 bytes; all that are registered are visible ASCII. */
-const alpnName = noted(z.string().regex(/^[\u0021-\u007e]{1,255}$/), { expects: 'the name of a protocol such as h2 or http/1.1' });
+const alpnName = noted(z.string().regex(/^[\u0021-\u007e]{1,255}$/), {
+  expects: 'the name of a protocol such as h2 or http/1.1',
+  type: 'name of a protocol',
+  example: 'h2',
+});
 
 const JA4_EXPECTS = 'a fingerprint such as t13d1516h2_8daaf6152771_02713d6af862, or a beginning such as "t13d*"';
-const ja4Pattern = noted(z.string().regex(/^(?:[tqd][0-9a-z_]{0,63}\*?|\*)$/), { expects: JA4_EXPECTS });
-const ja4 = noted(z.string().regex(/^[tqd][0-9a-z_]{0,63}$/), { expects: 'a fingerprint such as t13d1516h2_8daaf6152771_02713d6af862' });
+const ja4Pattern = noted(z.string().regex(/^(?:[tqd][0-9a-z_]{0,63}\*?|\*)$/), {
+  expects: JA4_EXPECTS,
+  type: 'JA4 fingerprint',
+  example: '"t13d*"',
+});
+const ja4 = noted(z.string().regex(/^[tqd][0-9a-z_]{0,63}$/), {
+  expects: 'a fingerprint such as t13d1516h2_8daaf6152771_02713d6af862',
+  type: 'JA4 fingerprint',
+});
 
 export const tls = noted(
   z
@@ -55,11 +67,17 @@ function identitySchema(mayBePattern: boolean) {
     }
     if (text.startsWith('claim:') && !text.includes('=') && !(mayBePattern && text.endsWith('*')))
       return refuse(context, text, { code: 'wrong-value', message: 'must name a claim and its value, such as claim:groups=admins' });
-    if (mayBePattern && text.slice(0, -1).includes('*'))
-      return refuse(context, text, { code: 'wrong-value', message: 'may hold "*" only at its end, where it stands for any rest' });
+    if (mayBePattern && text.slice(0, -1).includes('*')) {
+      const message = /^(?:dns|email):/.test(text)
+        ? `"*" may stand only at the end of ${shown(text)}, for any rest. There is no pattern for all names below a domain: write each of them.`
+        : 'may hold "*" only at its end, where it stands for any rest';
+      return refuse(context, text, { code: 'wrong-value', message });
+    }
     return foldIdentity(text);
   });
   return noted(schema, {
+    type: 'identity',
+    example: 'cn:ana',
     expects: mayBePattern ? `${IDENTITY_EXPECTS}, with "*" at its end for any rest, or "*" for any` : IDENTITY_EXPECTS,
   });
 }

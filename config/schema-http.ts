@@ -1,6 +1,7 @@
 /** What rules and tests say about requests. */
 import * as z from 'zod';
 import { PATH_CHARACTERS_MAX } from './limits.ts';
+import { shown } from './problem.ts';
 import { noted, refuse } from './schema-leaves.ts';
 
 /** RFC 9110 §9.1 and §5.6.2: a method is a token, and case matters. */
@@ -25,7 +26,7 @@ export const method = noted(
       suggestion: upper,
     });
   }),
-  { expects: 'a method such as GET or POST' },
+  { expects: 'a method such as GET or POST', type: 'method', example: 'GET' },
 );
 
 /** RFC 9110 §5.1: a field name is a token. */
@@ -60,7 +61,7 @@ export const fieldName = noted(
     }
     return name;
   }),
-  { expects: 'the name of a field such as x-team' },
+  { expects: 'the name of a field such as x-team', type: 'name of a field' },
 );
 
 const VALUE_EXPECTS = 'a value such as blue, a beginning such as "curl/*", or "*" for any value';
@@ -69,7 +70,7 @@ const fieldPattern = noted(
     if (FIELD_VALUE.test(text) && !text.slice(0, -1).includes('*')) return text;
     return refuse(context, text, { code: 'wrong-value', message: `must be ${VALUE_EXPECTS}` });
   }),
-  { expects: VALUE_EXPECTS },
+  { expects: VALUE_EXPECTS, type: 'value' },
 );
 
 /** Name to value, or to several of which one must be there. */
@@ -117,7 +118,11 @@ function hostSchema(mayBePattern: boolean) {
     const suggestion = HOST.test(bare) && bare !== text ? { suggestion: bare } : {};
     return refuse(context, written, { code: 'wrong-value', message: `must be ${example}, without scheme, port and path`, ...suggestion });
   });
-  return noted(schema, { expects: example });
+  return noted(schema, {
+    expects: example,
+    type: mayBePattern ? 'host name or `*.` and a name' : 'host name',
+    example: 'shop.example.com',
+  });
 }
 
 /** A name to look up: an address there would be no name. */
@@ -130,18 +135,37 @@ export const dnsName = noted(
       message: 'must be a host name such as partner.example.com, without scheme, port and path',
     });
   }),
-  { expects: 'a host name such as partner.example.com' },
+  { expects: 'a host name such as partner.example.com', type: 'host name' },
 );
 
-export const pathPattern = noted(pathSchema(true), { expects: 'a path such as /admin/* or /healthz (text that begins with "/")' });
+export const pathPattern = noted(pathSchema(true), {
+  expects: 'a path such as /admin/* or /healthz (text that begins with "/")',
+  type: 'path',
+  example: '/admin/*',
+});
 
-export const path = noted(pathSchema(false), { expects: 'a path such as /admin/x (text that begins with "/")' });
+export const path = noted(pathSchema(false), { expects: 'a path such as /admin/x (text that begins with "/")', type: 'path' });
 
 function pathSchema(pattern: boolean) {
   return z.string().transform((text, context) => {
     const fault = pathFault(text, pattern);
-    return fault === null ? text : refuse(context, text, { code: 'wrong-value', ...fault });
+    if (fault === null) return text;
+    return refuse(context, text, { code: 'wrong-value', ...((pattern ? adviseExpression(text) : null) ?? fault) });
   });
+}
+
+/** What only a regular expression begins, ends or holds; asked of texts that are no path as they stand. */
+const EXPRESSION = /^[~^]|[$|]$|\\|\(\?|\.\*.|[[\]{}]/;
+
+function adviseExpression(text: string): { message: string; suggestion?: string } | null {
+  if (!EXPRESSION.test(text)) return null;
+  const plain = text
+    .replace(/^~\*? *|^\^|\$$/g, '')
+    .replace(/^\^/, '')
+    .replace(/\\([./-])/g, '$1')
+    .replace(/\(?\.\*\)?$/, '*');
+  const message = `${shown(text)} reads as a regular expression. Write a path; "*" at its end stands for any rest.`;
+  return pathFault(plain, true) === null && !EXPRESSION.test(plain) ? { message, suggestion: plain } : { message };
 }
 
 /** A pattern is compared with the normalised path, so one that is not normalised itself would silently never match. */

@@ -14,7 +14,7 @@ const keys = noted(
     if (text === '' || wrongUrl) return refuse(context, text, { code: 'wrong-value', message: `must be ${KEYS_EXPECTS}` });
     return text;
   }),
-  { expects: KEYS_EXPECTS },
+  { expects: KEYS_EXPECTS, type: 'https:// address or path of a file', example: 'https://login.example.com/keys' },
 );
 
 const words = (about: string, example: string) =>

@@ -4,6 +4,7 @@ import type { Prefix } from './address.ts';
 import { parseAddress, parsePrefix } from './address.ts';
 import { adviseAddress } from './advice.ts';
 import type { ElsewhereWords } from './elsewhere.ts';
+import type { ElsewhereKeys } from './elsewhere-keys.ts';
 import type { Refusal } from './endpoint.ts';
 import { parseEndpoint, parseEndpointRange, parsePortRange, parseServerEndpoint } from './endpoint.ts';
 import { NAME_CHARACTERS_MAX } from './limits.ts';
@@ -28,12 +29,20 @@ export interface Note {
   readonly expects?: string;
   /** The default as people would write it. */
   readonly default?: unknown;
+  /** What kind of value it is, in the reference; absent: as zod has it. */
+  readonly type?: string;
+  /** The least and the most, as people would write them. */
+  readonly bounds?: string;
+  /** A good value as people would write it; absent: what stands behind "such as" in `expects`. */
+  readonly example?: string;
   /** A regular expression for the JSON Schema where the code reads the text itself. */
   readonly pattern?: string;
   /** A required key's value in a file that lacks it, so that the rest of its container can still be looked at. Never in a document. */
   readonly standIn?: unknown;
   /** What words mean here that are right elsewhere. */
   readonly elsewhere?: ElsewhereWords;
+  /** What keys mean here that are right elsewhere. */
+  readonly keys?: ElsewhereKeys;
   /** Keys of the language that this version does not know yet. */
   readonly later?: readonly string[];
 }
@@ -76,7 +85,9 @@ export function durationText(leastMs = 1, mostMs = DURATION_MS_MAX) {
       });
     return ms;
   });
-  return noted(schema, { expects: DURATION_EXPECTS, pattern: DURATION_PATTERN });
+  const bounds = `${formatDuration(leastMs)} to ${formatDuration(mostMs)}`;
+  const example = formatDuration(Math.max(leastMs, Math.min(5_000, mostMs)));
+  return noted(schema, { expects: DURATION_EXPECTS, pattern: DURATION_PATTERN, type: 'duration', bounds, example });
 }
 
 export function duration(about: string, fallbackMs: number, leastMs = 1) {
@@ -96,7 +107,13 @@ export function size(about: string, fallbackBytes: number, leastBytes: number, m
   });
   noted(text, { pattern: SIZE_PATTERN });
   const bytes = noted(z.int().min(leastBytes).max(mostBytes), { expects: range.slice('must be '.length) });
-  return withDefault(noted(z.union([bytes, text]), { expects: SIZE_EXPECTS }), fallbackBytes, formatSize(fallbackBytes), about);
+  const sized = noted(z.union([bytes, text]), {
+    expects: SIZE_EXPECTS,
+    type: 'size',
+    bounds: `${formatSize(leastBytes)} to ${formatSize(mostBytes)}`,
+    example: formatSize(Math.min(2 * fallbackBytes, mostBytes)),
+  });
+  return withDefault(sized, fallbackBytes, formatSize(fallbackBytes), about);
 }
 
 const PERCENT_EXPECTS = 'a percentage from 0% to 100%';
@@ -108,7 +125,7 @@ export const percentText = noted(
     .transform(
       (text, context) => parsePercent(text) ?? refuse(context, text, { code: 'wrong-value', message: `must be ${PERCENT_EXPECTS}` }),
     ),
-  { expects: PERCENT_EXPECTS, pattern: PERCENT_PATTERN },
+  { expects: PERCENT_EXPECTS, pattern: PERCENT_PATTERN, type: 'percentage', bounds: '0% to 100%', example: '10%' },
 );
 
 export function percent(about: string, fallback: number) {
@@ -116,7 +133,12 @@ export function percent(about: string, fallback: number) {
 }
 
 export function count(least: number, most: number) {
-  return noted(z.int().min(least).max(most), { expects: `a whole number from ${least} to ${most}` });
+  return noted(z.int().min(least).max(most), {
+    expects: `a whole number from ${least} to ${most}`,
+    type: 'whole number',
+    bounds: `${least} to ${most}`,
+    example: String(Math.max(least, Math.min(100, most))),
+  });
 }
 
 /** `elsewhere`: words that somebody may bring along, and what they mean here. */
@@ -136,26 +158,33 @@ export const off = noted(z.literal('off'), { expects: '"off"' });
 
 export const NAME_PATTERN = `^[A-Za-z0-9._-]{1,${NAME_CHARACTERS_MAX}}$`;
 export const NAME_EXPECTS = `a name of 1 to ${NAME_CHARACTERS_MAX} letters, digits, ".", "_" or "-"`;
-export const name = noted(z.string().regex(new RegExp(NAME_PATTERN)), { expects: NAME_EXPECTS });
+export const name = noted(z.string().regex(new RegExp(NAME_PATTERN)), { expects: NAME_EXPECTS, type: 'name', example: 'customers' });
 
 /** A name that refers to something elsewhere in the file. */
 export const reference = noted(z.string().min(1), {
   expects: 'a name, as text (a name that reads as a number or a truth value needs quotes)',
+  type: 'name',
+  example: 'web',
 });
 
 /** What a list of sources may hold; names are looked up later. */
 export const sourceTerm = noted(z.string().min(1), {
   expects: '"any", the name of a segment or pool, or an address such as 10.0.0.0/8, as text',
+  type: '`any`, name of a segment or pool, address or prefix',
 });
 
 export const prefix = noted(
   z.string().transform((text, context): Prefix => parsePrefix(text) ?? refuse(context, text, adviseAddress(text, true))),
-  { expects: 'an address or prefix such as 10.0.0.0/8 or 2001:db8::/32 (with quotes where it begins or ends with ":")' },
+  {
+    expects: 'an address or prefix such as 10.0.0.0/8 or 2001:db8::/32 (with quotes where it begins or ends with ":")',
+    type: 'address or prefix',
+    example: '10.0.0.0/8',
+  },
 );
 
 export const address = noted(
   z.string().transform((text, context) => parseAddress(text) ?? refuse(context, text, adviseAddress(text))),
-  { expects: 'an address such as 10.0.0.1 or 2001:db8::1' },
+  { expects: 'an address such as 10.0.0.1 or 2001:db8::1', type: 'address', example: '10.0.0.1' },
 );
 
 const ENDPOINT_EXPECTS = 'an address with a port such as 127.0.0.1:8080, "[::1]:8080" (in quotes), or unix:/path';
@@ -165,7 +194,7 @@ export function endpoint(lowestPort: 0 | 1 = 1) {
     const reading = parseEndpoint(text, lowestPort);
     return reading.ok ? reading.endpoint : refuse(context, text, reading);
   });
-  return noted(schema, { expects: ENDPOINT_EXPECTS });
+  return noted(schema, { expects: ENDPOINT_EXPECTS, type: 'address:port or unix:/path', example: '127.0.0.1:8080' });
 }
 
 const SERVER_EXPECTS =
@@ -177,7 +206,7 @@ export function serverEndpoint() {
     const reading = parseServerEndpoint(text);
     return reading.ok ? reading.endpoint : refuse(context, text, reading);
   });
-  return noted(schema, { expects: SERVER_EXPECTS });
+  return noted(schema, { expects: SERVER_EXPECTS, type: 'address:port, name:port or unix:/path', example: '127.0.0.1:9001' });
 }
 
 export const endpointRange = noted(
@@ -185,7 +214,11 @@ export const endpointRange = noted(
     const range = parseEndpointRange(text);
     return range.ok ? range : refuse(context, text, range);
   }),
-  { expects: `${ENDPOINT_EXPECTS}; a range of ports is 127.0.0.1:8000-8099` },
+  {
+    expects: `${ENDPOINT_EXPECTS}; a range of ports is 127.0.0.1:8000-8099`,
+    type: 'address:port, address:first-last or unix:/path',
+    example: '127.0.0.1:8080',
+  },
 );
 
 const portRange = z.string().transform((text, context): readonly [number, number] => {
@@ -197,6 +230,7 @@ noted(portRange, { pattern: '^[0-9]{1,5}(-[0-9]{1,5})?$' });
 /** A port or a range of ports, as a range. */
 export const ports = noted(z.union([count(1, 65_535).transform((port): readonly [number, number] => [port, port]), portRange]), {
   expects: 'a port from 1 to 65535, or a range such as 8000-8099',
+  type: 'port or range of ports',
 });
 
 function suggested(suggestion: string | undefined): { suggestion?: string } {

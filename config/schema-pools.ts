@@ -16,13 +16,14 @@ import {
   SERVER_PROTOCOL_DEFAULT,
   SERVER_WEIGHT_DEFAULT,
 } from './defaults.ts';
-import { SERVER_PROTOCOL_WORDS } from './elsewhere.ts';
+import { BALANCE_WORDS, SERVER_PROTOCOL_WORDS } from './elsewhere.ts';
+import { HEALTH_KEYS, POOL_KEYS, SERVER_KEYS } from './elsewhere-keys.ts';
 import { host, path } from './schema-http.ts';
 import { choice, count, duration, noted, off, percent, refuse, required, serverEndpoint, withDefault } from './schema-leaves.ts';
 import { proxyProtocolOut } from './schema-proxy.ts';
 import { serverTls } from './schema-tls.ts';
 
-const serverMapping = z.strictObject({
+const serverFields = z.strictObject({
   address: serverEndpoint().describe(
     'Where the server listens: 127.0.0.1:9001, "[::1]:9001" or unix:/path; or a host name such as web.internal:9001, each of whose addresses is a server.',
   ),
@@ -34,6 +35,8 @@ const serverMapping = z.strictObject({
   ),
   drain: withDefault(z.boolean(), false, false, 'true: takes no new flows and keeps the ones it has.'),
 });
+
+const serverMapping = noted(serverFields, { keys: SERVER_KEYS });
 
 const serverText = serverEndpoint();
 
@@ -55,10 +58,12 @@ const status = noted(
   ]),
   {
     expects: STATUS_EXPECTS,
+    type: 'status code or range',
+    example: '200-299',
   },
 );
 
-const health = z.strictObject({
+const healthFields = z.strictObject({
   type: required(choice(['tcp', 'http']), 'http', 'tcp: the server accepts a connection; http: it answers a request as expected.'),
   path: noted(path.optional().describe('http: what is asked for.'), { default: HEALTH_PATH_DEFAULT }),
   host: host.optional().describe('http: the Host field; absent: the address of the server, or its name.'),
@@ -71,6 +76,8 @@ const health = z.strictObject({
   rise: withDefault(count(1, 100), HEALTH_RISE_DEFAULT, HEALTH_RISE_DEFAULT, 'Successes in a row after which a server is up.'),
   fall: withDefault(count(1, 100), HEALTH_FALL_DEFAULT, HEALTH_FALL_DEFAULT, 'Failures in a row after which a server is down.'),
 });
+
+const health = noted(healthFields, { keys: HEALTH_KEYS });
 
 const ejection = z.strictObject({
   failures: withDefault(
@@ -97,9 +104,9 @@ const idle = z.strictObject({
   timeout: duration('How long it keeps them; shorter than what the server does.', IDLE_TIMEOUT_MS_DEFAULT),
 });
 
-export const pool = z.strictObject({
+const poolFields = z.strictObject({
   balance: withDefault(
-    choice(['round-robin', 'least-connections', 'random-two', 'source-hash', 'maglev']),
+    choice(['round-robin', 'least-connections', 'random-two', 'source-hash', 'maglev'], BALANCE_WORDS),
     BALANCE_DEFAULT,
     BALANCE_DEFAULT,
     'How a server is picked for a new flow.',
@@ -124,3 +131,5 @@ export const pool = z.strictObject({
   tls: serverTls.optional().describe('TLS to the servers; absent: none.'),
   'proxy-protocol': proxyProtocolOut.optional().describe('The PROXY header that servers get before the bytes of a client; absent: none.'),
 });
+
+export const pool = noted(poolFields, { keys: POOL_KEYS });

@@ -15,7 +15,7 @@ const queryValue = noted(
     if (text !== '' && !text.slice(0, -1).includes('*')) return text;
     return refuse(context, text, { code: 'wrong-value', message: `must be ${QUERY_EXPECTS}` });
   }),
-  { expects: QUERY_EXPECTS },
+  { expects: QUERY_EXPECTS, type: 'value' },
 );
 
 const query = noted(
@@ -62,7 +62,7 @@ const newPath = noted(
       message: 'must be a path such as /new, or /v2/* where "*" is what "*" stood for in paths:',
     });
   }),
-  { expects: 'a path such as /new or /v2/*' },
+  { expects: 'a path such as /new or /v2/*', type: 'path', example: '/v2/*' },
 );
 
 const rewrite = z.strictObject({
@@ -76,7 +76,7 @@ const fieldText = noted(
     if (FIELD_VALUE.test(text)) return text;
     return refuse(context, text, { code: 'wrong-value', message: 'must be a value without line breaks and without blanks around it' });
   }),
-  { expects: 'a value, as text' },
+  { expects: 'a value, as text', type: 'value', example: 'blue' },
 );
 
 /** Fields that frame or route a message: the proxy's own business. */

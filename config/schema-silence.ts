@@ -4,8 +4,17 @@ import { noted, required } from './schema-leaves.ts';
 
 const REASON_CHARACTERS_MAX = 500;
 
-const code = noted(z.string().regex(/^[a-z]+(?:-[a-z]+)*$/), { expects: 'the code of a finding, such as allow-any' });
-const reason = noted(z.string().regex(/\S/).max(REASON_CHARACTERS_MAX), { expects: 'a reason in words' });
+const code = noted(z.string().regex(/^[a-z]+(?:-[a-z]+)*$/), {
+  expects: 'the code of a finding, such as allow-any',
+  type: 'code',
+  example: 'allow-any',
+});
+const reason = noted(z.string().regex(/\S/).max(REASON_CHARACTERS_MAX), {
+  expects: 'a reason in words',
+  type: 'text',
+  bounds: `at most ${REASON_CHARACTERS_MAX} characters`,
+  example: 'a public service',
+});
 
 const silence = z.strictObject({
   code: required(code, 'none', 'The code of the finding, as check prints it.'),

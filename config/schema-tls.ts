@@ -2,12 +2,17 @@
 import { getCiphers } from 'node:tls';
 import * as z from 'zod';
 import { TLS_CIPHERS_DEFAULT, TLS_CURVES_DEFAULT, TLS_MINIMUM_DEFAULT, TLS_TICKET_ROTATION_MS_DEFAULT } from './defaults.ts';
+import { SERVER_TLS_KEYS, TLS_KEYS } from './elsewhere-keys.ts';
 import { host } from './schema-http.ts';
 import { choice, duration, noted, off, refuse, required, withDefault } from './schema-leaves.ts';
 import { nearest } from './spelling.ts';
 import { TLS_CURVES } from './tls.ts';
 
-const filePath = noted(z.string().regex(/^[^\u0000]{1,4096}$/), { expects: 'the path of a file' });
+const filePath = noted(z.string().regex(/^[^\u0000]{1,4096}$/), {
+  expects: 'the path of a file',
+  type: 'path of a file',
+  example: './file.pem',
+});
 
 /** A day is the longest that a client may come back with a ticket, by the usual advice; keys live for two periods. */
 const ROTATION_MS_LEAST = 60_000;
@@ -26,11 +31,15 @@ const cipher = noted(
     const message = 'must be the name of a cipher suite by OpenSSL, such as ECDHE-RSA-AES128-GCM-SHA256 or TLS_AES_128_GCM_SHA256';
     return refuse(context, text, { code: 'wrong-value', message, ...(suggestion === undefined ? {} : { suggestion }) });
   }),
-  { expects: 'the name of a cipher suite such as ECDHE-RSA-AES128-GCM-SHA256' },
+  { expects: 'the name of a cipher suite such as ECDHE-RSA-AES128-GCM-SHA256', type: 'cipher suite' },
 );
 
 /** RFC 7301 §3.1: at most 255 bytes; all that are registered are visible ASCII. */
-const alpnName = noted(z.string().regex(/^[\u0021-\u007e]{1,255}$/), { expects: 'the name of a protocol such as h2 or http/1.1' });
+const alpnName = noted(z.string().regex(/^[\u0021-\u007e]{1,255}$/), {
+  expects: 'the name of a protocol such as h2 or http/1.1',
+  type: 'name of a protocol',
+  example: 'h2',
+});
 
 const alpn = (about: string) =>
   noted(z.array(alpnName).max(16).optional().describe(about), { expects: 'a list of protocols such as [http/1.1]' });
@@ -60,7 +69,7 @@ const tickets = z.strictObject({
   ),
 });
 
-const termination = z.strictObject({
+const terminationFields = z.strictObject({
   certificates: noted(
     z.array(certificate).min(1).max(1_024).describe('By the names that they have; the first is for clients that ask for none of them.'),
     {
@@ -89,6 +98,8 @@ const termination = z.strictObject({
   }),
 });
 
+const termination = noted(terminationFields, { keys: TLS_KEYS });
+
 /** Of an application. */
 export const applicationTls = noted(z.union([noted(z.literal('passthrough'), { expects: '"passthrough"' }), termination]), {
   expects: 'a mapping such as { certificates: [{ certificate: chain.pem, key: key.pem }] }, or "passthrough" in mode tcp',
@@ -96,10 +107,11 @@ export const applicationTls = noted(z.union([noted(z.literal('passthrough'), { e
 
 const verify = noted(z.union([z.literal(true), off, filePath]), {
   expects: 'true (by the authorities of the system), the path of a PEM file with authorities, or "off"',
+  type: '`true`, path of a file, or `off`',
+  example: './ca.pem',
 });
 
-/** Of a pool. */
-export const serverTls = z.strictObject({
+const serverFields = z.strictObject({
   verify: withDefault(verify, true, true, 'Whose certificates are believed: true, a PEM file of authorities, or off for anybody.'),
   sni: host
     .optional()
@@ -110,3 +122,6 @@ export const serverTls = z.strictObject({
   key: filePath.optional().describe('Its private key in PEM, without a passphrase.'),
   alpn: alpn('Protocols that are offered; absent: h2 where the pool has protocol: h2, none elsewhere.'),
 });
+
+/** Of a pool. */
+export const serverTls = noted(serverFields, { keys: SERVER_TLS_KEYS });

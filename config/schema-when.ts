@@ -26,7 +26,7 @@ export const timestamp = noted(
     const message = `must be ${TIMESTAMP_EXPECTS}, with "Z" or an offset at its end`;
     return refuse(context, text, { code: 'wrong-value', message, ...(completed === undefined ? {} : { suggestion: completed }) });
   }),
-  { expects: TIMESTAMP_EXPECTS, pattern: TIMESTAMP.source },
+  { expects: TIMESTAMP_EXPECTS, type: 'moment', example: '2026-12-31T18:00:00+01:00', pattern: TIMESTAMP.source },
 );
 
 const HOURS = /^([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00)$/;
@@ -43,7 +43,7 @@ const hours = noted(
       return refuse(context, text, { code: 'wrong-value', message: 'must not end where it begins; leave hours: out for the whole day' });
     return [from, to];
   }),
-  { expects: HOURS_EXPECTS, pattern: HOURS.source },
+  { expects: HOURS_EXPECTS, type: 'hours', example: '08:00-18:00', pattern: HOURS.source },
 );
 
 const timeZone = noted(
@@ -57,7 +57,7 @@ const timeZone = noted(
     }
     return refuse(context, text, { code: 'wrong-value', message: 'must be a time zone such as Europe/Berlin, or UTC' });
   }),
-  { expects: 'a time zone such as Europe/Berlin, or UTC' },
+  { expects: 'a time zone such as Europe/Berlin, or UTC', type: 'time zone', example: 'Europe/Berlin' },
 );
 
 const WHOLE_DAY: readonly (readonly [number, number])[] = [[0, 1440]];

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import {
   ADMIN_LISTEN_DEFAULT,
+  ANSWERS_DEFAULT,
   CONNECTIONS_DEFAULT,
   JOURNAL_SEGMENT_BYTES_DEFAULT,
   JOURNAL_SIZE_BYTES_DEFAULT,
@@ -12,8 +13,9 @@ import {
   LOG_LEVEL_DEFAULT,
   STATE_FOLDER_DEFAULT,
 } from './defaults.ts';
-import { ADMIN_ROLES } from './document.ts';
+import { ADMIN_ROLES, ANSWERS } from './document.ts';
 import { PROTOCOL_WORDS } from './elsewhere.ts';
+import { FILE_KEYS, SEGMENT_KEYS } from './elsewhere-keys.ts';
 import { PROTOCOLS } from './protocols.ts';
 import { application, guardrail, rule } from './schema-applications.ts';
 import { connectionFields, identityPatterns } from './schema-connection.ts';
@@ -44,7 +46,11 @@ import { pool } from './schema-pools.ts';
 import { silences } from './schema-silence.ts';
 import { timestamp } from './schema-when.ts';
 
-const filePath = noted(z.string().regex(/^[^\u0000]{1,4096}$/), { expects: 'the path of a file' });
+const filePath = noted(z.string().regex(/^[^\u0000]{1,4096}$/), {
+  expects: 'the path of a file',
+  type: 'path of a file',
+  example: './file.pem',
+});
 
 const token = z.strictObject({
   name: required(name, 'token', 'Whose token it is: audit and versions tell this name.'),
@@ -54,7 +60,11 @@ const token = z.strictObject({
       .string()
       .regex(/^sha256:[0-9a-f]{64}$/)
       .describe('SHA-256 of the token, as bulkhead token prints it.'),
-    { expects: '"sha256:" and 64 hexadecimal digits in lower case, as bulkhead token prints them', standIn: `sha256:${'0'.repeat(64)}` },
+    {
+      expects: '"sha256:" and 64 hexadecimal digits in lower case, as bulkhead token prints them',
+      standIn: `sha256:${'0'.repeat(64)}`,
+      example: `sha256:${'0'.repeat(64)}`,
+    },
   ),
 });
 
@@ -89,6 +99,8 @@ const process = z.strictObject({
       .describe("This node's name in logs, metrics and the cluster; absent: the host name."),
     {
       expects: 'a name of 1 to 253 letters, digits, ".", "_" or "-", as text (in quotes where it reads as a number)',
+      type: 'name',
+      example: 'edge-1',
     },
   ),
   workers: noted(
@@ -110,6 +122,8 @@ const process = z.strictObject({
       .describe('Folder for policy versions and the journal, relative to the working directory, or off.'),
     {
       expects: 'a folder such as ./state, or "off"',
+      type: 'folder or `off`',
+      example: '/var/lib/bulkhead',
       default: STATE_FOLDER_DEFAULT,
     },
   ),
@@ -136,8 +150,12 @@ const process = z.strictObject({
     .describe('The journal of flows.'),
   geo: z
     .strictObject({
-      country: filePath.optional().describe('A MaxMind-format file (.mmdb) that knows the country of an address.'),
-      asn: filePath.optional().describe('A MaxMind-format file (.mmdb) that knows the autonomous system of an address.'),
+      country: noted(filePath.optional().describe('A MaxMind-format file (.mmdb) that knows the country of an address.'), {
+        example: './country.mmdb',
+      }),
+      asn: noted(filePath.optional().describe('A MaxMind-format file (.mmdb) that knows the autonomous system of an address.'), {
+        example: './asn.mmdb',
+      }),
     })
     .prefault({})
     .describe('Databases for segments by countries: and asns:, relative to the working directory; read again when they change.'),
@@ -159,6 +177,12 @@ const process = z.strictObject({
     })
     .prefault({})
     .describe('The log.'),
+  answers: withDefault(
+    choice(ANSWERS),
+    ANSWERS_DEFAULT,
+    ANSWERS_DEFAULT,
+    'What clients are told where a server failed (5xx): brief: which failure, and the receipt; full: the server and its address as well.',
+  ),
   limits: z
     .strictObject({
       connections: withDefault(
@@ -177,7 +201,9 @@ const lane = noted(z.array(prefix), { expects: 'a list of prefixes such as [10.0
 const networks = z.strictObject({
   inbound: noted(lane.optional().describe('VIPs may be bound only here; absent: loopback only.'), { default: LANE_DEFAULT_TEXTS }),
   outbound: noted(lane.optional().describe('Servers may be dialled only here; absent: loopback only.'), { default: LANE_DEFAULT_TEXTS }),
-  cluster: noted(lane.optional().describe('Node-to-node traffic, which no rule may cut; absent: none.'), { default: [] }),
+  cluster: noted(lane.optional().describe('Sources between nodes, which no rule and no quarantine may cut; absent: none.'), {
+    default: [],
+  }),
 });
 
 const country = noted(
@@ -187,10 +213,10 @@ const country = noted(
     const suggestion = /^[A-Z]{2}$/.test(upper) ? { suggestion: upper } : {};
     return refuse(context, text, { code: 'wrong-value', message: 'must be two upper-case letters such as DE (ISO 3166-1)', ...suggestion });
   }),
-  { expects: 'two upper-case letters such as DE, as text (NO needs quotes)', pattern: '^[A-Z]{2}$' },
+  { expects: 'two upper-case letters such as DE, as text (NO needs quotes)', type: 'country', pattern: '^[A-Z]{2}$' },
 );
 
-const segment = z.strictObject({
+const segmentFields = z.strictObject({
   addresses: noted(z.array(prefix).optional().describe('Addresses and prefixes.'), {
     expects: 'a list of addresses such as [10.0.0.0/8]',
   }),
@@ -222,10 +248,13 @@ const segment = z.strictObject({
   }),
 });
 
+const segment = noted(segmentFields, { keys: SEGMENT_KEYS });
+
 const flowTest = z.strictObject({
   from: required(address, '0.0.0.0', 'The source address.'),
   to: required(endpoint(), 'unix:/-', 'The VIP: IP:port or unix:/path. Where there is none, the verdict is deny.'),
   protocol: choice(PROTOCOLS, PROTOCOL_WORDS).optional().describe('The protocol of the flow; http where method, host or path are given.'),
+  over: choice(['h2']).optional().describe('What carries a WebSocket, where it is not HTTP/1.1 (RFC 8441).'),
   method: method.optional().describe('The method of the request.'),
   host: host.optional().describe('The host of the request.'),
   path: path.optional().describe('The path of the request.'),
@@ -267,6 +296,8 @@ export const fileSchema = z.strictObject({
     default: [],
   }),
 });
+
+noted(fileSchema, { keys: FILE_KEYS });
 
 export type FileShape = z.output<typeof fileSchema>;
 

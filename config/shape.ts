@@ -1,5 +1,6 @@
 /** Holds a tree against the schema and puts zod's issues into words. */
 import type * as z from 'zod';
+import { elsewhereKey } from './elsewhere-keys.ts';
 import { pointerStep, shown } from './problem.ts';
 import type { FileShape } from './schema.ts';
 import { fileSchema, noteOf } from './schema.ts';
@@ -36,7 +37,7 @@ export function shapeOf(report: Report): Shaped | null {
     const result = fileSchema.safeParse(tree.data);
     if (result.success) return { file: result.data, tree };
     const issues = result.error.issues.flatMap((issue) => flatten(issue, []));
-    if (pass === 0) for (const located of issues) explain(report, located);
+    if (pass === 0) explainAll(report, issues);
     tree = edited(
       tree,
       issues.flatMap((located) => editsFor(tree, located)),
@@ -73,12 +74,16 @@ function flatten(issue: Issue, above: Path): Located[] {
   return [{ issue, path }];
 }
 
+/** Unknown keys first: what is said of one also tells why the key that was meant is missing. */
+function explainAll(report: Report, issues: readonly Located[]): void {
+  const told = new Set<string>();
+  for (const { issue, path } of issues) if (issue.code === 'unrecognized_keys') explainKeys(report, path, issue.keys, told);
+  for (const located of issues)
+    if (located.issue.code !== 'unrecognized_keys' && !told.has(pointerAt(report.tree, located.path))) explain(report, located);
+}
+
 function explain(report: Report, { issue, path }: Located): void {
   const { tree } = report;
-  if (issue.code === 'unrecognized_keys') {
-    for (const key of issue.keys) explainKey(report, path, key);
-    return;
-  }
   const value = valueAt(tree, path);
   const note = expectationAt(path, issue);
   const pointer = pointerAt(tree, path);
@@ -122,11 +127,48 @@ function explain(report: Report, { issue, path }: Located): void {
   report.error(code, path, `${subject} must be ${note}, not ${described(value)}.${hint}`, { side, suggestion });
 }
 
-function explainKey(report: Report, path: Path, key: string): void {
-  const at = [...path, key];
+/** `told` takes the pointers of what is explained thereby. */
+function explainKeys(report: Report, path: Path, keys: readonly string[], told: Set<string>): void {
+  const { tree } = report;
   const schema = schemasAt(path).find((candidate) => candidate._zod.def.type === 'object');
   const known = schema === undefined ? [] : Object.keys((schema as z.ZodObject).shape);
-  const later = schema === undefined ? [] : (noteOf(schema).later ?? []);
+  const note = schema === undefined ? {} : noteOf(schema);
+  const beside = valueAt(tree, path);
+  const hinted = new Set<object>();
+  for (const key of keys) {
+    const entry = key in Object.prototype ? undefined : elsewhereKey(note.keys, key);
+    const means = entry === undefined ? nearest(key, known) : entry.means;
+    if (means !== undefined && (entry?.covers || valueAt(tree, [...path, means]) === undefined)) {
+      const pointer = pointerAt(tree, [...path, means]);
+      told.add(pointer);
+      // It was written, under another name: nothing follows from its absence.
+      tree.lost.add(pointer);
+    }
+    if (entry === undefined) {
+      explainKey(report, path, key, { known, later: note.later ?? [], suggestion: means });
+      continue;
+    }
+    const { hint } = entry;
+    if (hint === undefined) {
+      const message = `The key ${shown(key)} is not known here. Correct or remove it.`;
+      report.error('unknown-key', [...path, key], message, { side: 'key', suggestion: means });
+      continue;
+    }
+    // Two halves of one thing, such as cert: and key:, are one slip.
+    if (hinted.has(entry)) continue;
+    hinted.add(entry);
+    const said = typeof hint === 'string' ? hint : hint(isMapping(beside) ? beside : {}, key);
+    report.error('unknown-key', [...path, key], `The key ${shown(key)} is not known here. ${said}`, { side: 'key' });
+  }
+}
+
+function explainKey(
+  report: Report,
+  path: Path,
+  key: string,
+  { known, later, suggestion }: { known: readonly string[]; later: readonly string[]; suggestion: string | undefined },
+): void {
+  const at = [...path, key];
   if (later.includes(key)) {
     report.error('unsupported', at, `The key ${shown(key)} is not supported yet, and would not be obeyed. Remove it for now.`, {
       side: 'key',
@@ -134,7 +176,6 @@ function explainKey(report: Report, path: Path, key: string): void {
   } else if (key === '<<') {
     report.error('unknown-key', at, 'Merge keys (<<) are not part of YAML 1.2. Write the keys out.', { side: 'key' });
   } else {
-    const suggestion = nearest(key, known);
     const list = known.length === 0 ? '' : ` Known here: ${known.join(', ')}.`;
     report.error('unknown-key', at, `The key ${shown(key)} is not known here. Correct or remove it.${list}`, { side: 'key', suggestion });
   }
@@ -196,6 +237,7 @@ function hintFor(value: unknown, path: Path, issue: Issue): { hint: string; sugg
   const types = schemas.map((schema) => schema._zod.def.type);
   if (value === 'pass' && path.at(-1) === 'action') return { hint: ' Only a rule of guardrails: may pass a flow on.' };
   if (issue.code === 'invalid_value' && typeof value === 'string') {
+    if (issue.values.some((wanted) => typeof wanted !== 'string' && String(wanted) === value)) return { hint: ' Remove the quotes.' };
     const word = value.toLowerCase();
     const words = schemas.map((schema) => noteOf(schema).elsewhere ?? {}).find((each) => Object.hasOwn(each, word));
     const elsewhere = words?.[word];

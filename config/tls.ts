@@ -38,6 +38,8 @@ export interface CertificateFiles {
   /** An OCSP response in DER, to be stapled. */
   readonly ocsp: string | null;
   readonly place: Place;
+  /** Where each of them is written; the whole where one is not. */
+  readonly places: { readonly certificate: Place; readonly key: Place; readonly ocsp: Place };
 }
 
 export interface ClientCertificates {
@@ -54,7 +56,7 @@ export interface ServerTls {
   /** The name that is asked for and that certificates must have; null: none is asked for, and certificates must have the address. */
   readonly sni: string | null;
   /** What the servers may ask for. */
-  readonly client: { readonly certificate: string; readonly key: string } | null;
+  readonly client: Omit<CertificateFiles, 'ocsp'> | null;
   readonly alpn: readonly string[];
   readonly place: Place;
 }

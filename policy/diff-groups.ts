@@ -4,7 +4,7 @@ import { type HttpFacts, matchesHost, normaliseHost } from './request.ts';
 import { Candidates, conditionsOf, type Decided, decideKinds, nextDiffering } from './space/chain.ts';
 import type { Clock } from './space/clock.ts';
 import type { Judge } from './space/fact-parts.ts';
-import { ALL_KINDS, type Kinds, REQUEST_KINDS } from './space/kinds.ts';
+import { type Kinds, REQUEST_KINDS, toldKinds } from './space/kinds.ts';
 import type { Condition, Line } from './space/lines.ts';
 import { ANY_REQUEST, type Labelled, partOthers, partRequests, type RequestRegion, type Sample } from './space/requests.ts';
 
@@ -50,11 +50,12 @@ export interface CompareOptions {
   readonly clock: Clock;
 }
 
-/** Compares two lists of held lines. `seesRequests`: one of the two applications speaks http; `host` is what is asked for by default. */
+/** Compares two lists of held lines, for all kinds that flows can be. `seesRequests`: one of the two applications speaks http; `host` is what is asked for by default. */
 export function compareHeld(
   lines: readonly Line[],
   before: readonly number[],
   after: readonly number[],
+  all: Kinds,
   seesRequests: boolean,
   host: string,
   { withRules, clock }: CompareOptions,
@@ -69,24 +70,30 @@ export function compareHeld(
       (!withRules || one.rule.name === other.rule.name));
   const judge = (kinds: Kinds): Judge<Label> => ({
     ask: (matching) =>
-      labelsOf(lines, decideKinds(lines, was.of(matching), matching), decideKinds(lines, is.of(matching), matching), kinds, withRules),
-    next: (matching, maybe) => nextDiffering(lines, [before, after], matching, maybe, isSame),
+      labelsOf(
+        lines,
+        decideKinds(lines, was.of(matching), matching, all),
+        decideKinds(lines, is.of(matching), matching, all),
+        kinds,
+        withRules,
+      ),
+    next: (matching, maybe) => nextDiffering(lines, [before, after], matching, maybe, all, isSame),
     merge: (first, second) => ({ ...first, deciders: new Map([...first.deciders, ...second.deciders]) }),
   });
   if (!seesRequests || conditions.every(isWithoutRequest)) {
-    return byKinds(lines, [...before, ...after], ALL_KINDS, (kinds, asked) => {
+    return byKinds(lines, [...before, ...after], all, (kinds, asked) => {
       return partOthers(
         conditions.filter((condition) => asked.has(condition)),
         clock,
         judge(kinds),
-      ).map((part) => entryOf(part, true));
+      ).map((part) => entryOf(part, all, true));
     });
   }
   const plain: HttpFacts = { kind: 'http', method: 'GET', host: normaliseHost(host), path: '/' };
-  const requests = partRequests(conditions, clock, judge(REQUEST_KINDS)).map((part) => entryOf(part, true));
-  const others = byKinds(lines, [...before, ...after], ALL_KINDS & ~REQUEST_KINDS, (kinds, asked) => {
+  const requests = partRequests(conditions, clock, judge(REQUEST_KINDS)).map((part) => entryOf(part, all, true));
+  const others = byKinds(lines, [...before, ...after], all & ~REQUEST_KINDS, (kinds, asked) => {
     const met = conditions.filter((condition) => asked.has(condition) && isMet(condition, plain));
-    return partOthers(met, clock, judge(kinds)).map((part) => entryOf(part, false));
+    return partOthers(met, clock, judge(kinds)).map((part) => entryOf(part, all, false));
   });
   return joinKinds(requests, others);
 }
@@ -140,7 +147,12 @@ function changeBetween(before: Line | undefined, after: Line | undefined, withRu
   return before?.rule.name === after?.rule.name && before?.tier === after?.tier ? null : 'rule';
 }
 
-function entryOf({ label: { change, kinds, deciders, kind, first }, region, sample }: Labelled<Label>, hasRequests: boolean): Entry {
+function entryOf(
+  { label: { change, kinds: found, deciders, kind, first }, region, sample }: Labelled<Label>,
+  all: Kinds,
+  hasRequests: boolean,
+): Entry {
+  const kinds = toldKinds(found, all);
   return {
     change,
     kinds,

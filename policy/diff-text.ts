@@ -1,13 +1,13 @@
 /** A difference in words and as plain data. */
 import { formatAddress } from '../config/address.ts';
 import type { Endpoint, FlowQuestion, Rule } from '../config/document.ts';
-import { protocolNames, WEBSOCKET } from '../config/protocols.ts';
+import { H2, protocolNames } from '../config/protocols.ts';
 import type { Difference, DiffGroup, Verdict } from './diff.ts';
 import { placeText } from './place.ts';
 import { momentText } from './schedule.ts';
 import { coverOf, type SourceTerm, sourceTermText } from './space/cover.ts';
 import type { Combination } from './space/fact-parts.ts';
-import { ALL_KINDS, kindsText } from './space/kinds.ts';
+import { ALL_KINDS, kindNames, kindsText } from './space/kinds.ts';
 import { EVERY, type Pattern, type PatternSet } from './space/pattern-tree.ts';
 import type { RequestRegion } from './space/requests.ts';
 
@@ -133,11 +133,12 @@ export function witnessFields(witness: FlowQuestion): Record<string, unknown> {
   const { from, to, protocols, method, host, path, headers, alpn, at, sni, ja4, identities, user, database, schema, command, keys } =
     witness;
   const others = Object.entries({ sni, ja4, identities, user, database, schema, command, keys }).filter(([, value]) => value !== null);
-  const protocol = protocolNames(protocols & WEBSOCKET ? WEBSOCKET : protocols)[0];
+  const protocol = protocolNames(protocols).at(-1);
   return {
     from: formatAddress(from),
     to: to.text,
     ...(protocol === undefined ? {} : { protocol }),
+    ...(protocol === 'websocket' && (protocols & H2) !== 0 ? { over: 'h2' } : {}),
     ...(method === null ? {} : { method }),
     ...(host === null ? {} : { host }),
     ...(path === null ? {} : { path }),
@@ -164,7 +165,7 @@ export function differenceAsJson({ differs, groups, enforcement, uncertain }: Di
       change: group.change,
       sources: sourcesAsJson(group),
       vips: group.vips.map(({ text }) => text),
-      protocols: group.kinds === ALL_KINDS ? null : protocolNames(group.kinds),
+      protocols: group.kinds === ALL_KINDS ? null : kindNames(group.kinds),
       request: group.requests ? requestAsJson(group.region) : null,
       when: group.region.when,
       old: verdict(group.old),

@@ -19,8 +19,7 @@ import { Clock } from './space/clock.ts';
 import { type AddressRange, addressAt } from './space/cover.ts';
 import { applicationAt, endpointsOf, Listeners } from './space/destinations.ts';
 import { periodFacts, TooManyFacts } from './space/facts.ts';
-import type { Kinds } from './space/kinds.ts';
-import { protocolsOfFirst } from './space/kinds.ts';
+import { type Kinds, kindsIn, protocolsOfFirst } from './space/kinds.ts';
 import { type Line, LineMaker } from './space/lines.ts';
 import { targetOf } from './space/pattern-tree.ts';
 import type { RequestRegion } from './space/requests.ts';
@@ -127,7 +126,8 @@ export function diffDocuments(old: Document, next: Document, options: DiffOption
     const lists = [before.lists[first] ?? NOWHERE, after.lists[second] ?? NOWHERE] as const;
     if (lists[0].key === lists[1].key) continue;
     noteUnresolved(uncertain, graph, lists);
-    const seesRequests = [applicationAt(old, first), applicationAt(next, second)].some((application) => application?.mode === 'http');
+    const modes = [applicationAt(old, first), applicationAt(next, second)].flatMap((application) => application?.mode ?? []);
+    const seesRequests = modes.includes('http');
     const port = endpoint.kind === 'tcp' ? endpoint.port : NO_PORT;
     const portClass = portClassifier(lists.flatMap(({ lines }) => lines.map(({ rule }) => rule)))(port);
     // Rules on requests judge what carries none as a request for the VIP's own address.
@@ -135,7 +135,7 @@ export function diffDocuments(old: Document, next: Document, options: DiffOption
     let found = known.get(key);
     if (found === undefined) {
       try {
-        found = compareLists(lists, port, atoms, seesRequests, hostOf(endpoint), compare);
+        found = compareLists(lists, port, atoms, kindsIn(modes), seesRequests, hostOf(endpoint), compare);
       } catch (error) {
         if (!(error instanceof TooManyFacts)) throw error;
         uncertain.add(`Flows to ${endpoint.text} were not compared: too many schedules and fields come together there.`);
@@ -175,6 +175,7 @@ function compareLists(
   [before, after]: readonly [List, List],
   port: number,
   atoms: ReturnType<typeof partition>,
+  all: Kinds,
   seesRequests: boolean,
   host: string,
   compare: CompareOptions,
@@ -188,10 +189,10 @@ function compareLists(
   sweep(lines, port, atoms, (atom, holding, end) => {
     // A flow over a unix socket has no address.
     if (port === NO_PORT && atom > 0) return;
-    const [was, is] = [heldLines(holding, lines, old), heldLines(holding, lines, next)];
+    const [was, is] = [heldLines(holding, lines, old, all), heldLines(holding, lines, next, all)];
     const key = `${was.join()}|${is.join()}`;
     let changes = entries.get(key);
-    if (changes === undefined) entries.set(key, (changes = compareHeld(lines, was, is, seesRequests, host, compare)));
+    if (changes === undefined) entries.set(key, (changes = compareHeld(lines, was, is, all, seesRequests, host, compare)));
     for (const entry of changes) {
       const run = [atom, port === NO_PORT ? 1 : end] as const;
       let group = found.get(entry.key);

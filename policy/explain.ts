@@ -1,6 +1,6 @@
 /** A verdict with its why: the rule, its place, the rules before it, and what would have had to be different. */
 import type { Document, FlowQuestion } from '../config/document.ts';
-import { type ProtocolSet, protocolNames } from '../config/protocols.ts';
+import { type ProtocolSet, protocolNames, REQUEST_PROTOCOLS } from '../config/protocols.ts';
 import { matchesField, matchesHosts, matchesMethod, matchesPath } from './condition.ts';
 import { NO_TLS } from './connection.ts';
 import { ALLOW, kindOf, ruleOf } from './decide.ts';
@@ -67,7 +67,7 @@ export function explain(now: Image, question: FlowQuestion): Explanation {
     rule: image.ruleName(rule),
     tier: image.ruleTier(rule),
     at: placeText(image.rulePlace(rule)),
-    reason: reasonOf(image, facts, rule),
+    reason: [reasonOf(image, facts, rule), ...ofRequests(image, facts, question)].join(' '),
     ...(facts.assumed.length === 0 ? {} : { needs: facts.assumed[0]! }),
     get considered() {
       return (considered ??= consideredBefore(image, facts, rule));
@@ -110,6 +110,18 @@ function reasonOf(image: Image, facts: Facts, rule: number): string {
     sentences.push('The application only observes: the flow is recorded and let through.');
   }
   return sentences.join(' ');
+}
+
+/** What an application of requests makes of a flow that was not said, or not possible, to be one. */
+function ofRequests(image: Image, { vip, protocols }: Facts, { protocols: said, method, path }: FlowQuestion): string[] {
+  if (image.applicationMode(image.vipApplication(vip)) !== 'http') return [];
+  if ((protocols & REQUEST_PROTOCOLS) === 0)
+    return [`But no such flow comes about: the application carries requests (mode: http), and answers ${namesText(protocols)} with 400.`];
+  if (said !== 0 && path !== null) return [];
+  const missing = [...(said === 0 ? ['protocol'] : []), ...(method === null ? ['method'] : []), ...(path === null ? ['path'] : [])];
+  const names = missing.length === 1 ? missing[0]! : `${missing.slice(0, -1).join(', ')} and ${missing.at(-1)}`;
+  const assumed = `${protocolNames(protocols).at(-1)} ${method ?? 'GET'} ${path ?? '/'}`;
+  return [`The request's ${names} ${missing.length === 1 ? 'was' : 'were'} not said: it is judged as ${assumed}.`];
 }
 
 function verdictSentence(image: Image, rule: number, name: string): string {

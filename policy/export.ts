@@ -16,6 +16,7 @@ import { Clock } from './space/clock.ts';
 import { type AddressRange, prefixRange } from './space/cover.ts';
 import type { Judge } from './space/fact-parts.ts';
 import { periodFacts, TooManyFacts } from './space/facts.ts';
+import { type Kinds, kindsIn } from './space/kinds.ts';
 import { type Line, LineMaker } from './space/lines.ts';
 import { partOthers, partRequests } from './space/requests.ts';
 import { portClassifier, sweep } from './sweep.ts';
@@ -35,6 +36,8 @@ export interface Exportable {
   readonly cluster: readonly AddressRange[];
   /** What could not be said, in sentences. */
   readonly left: readonly string[];
+  /** Applications that somebody can reach by the policy at an address, and nobody could by what is exported of it. */
+  readonly cutOff: readonly string[];
 }
 
 export interface ExportOptions {
@@ -44,11 +47,23 @@ export interface ExportOptions {
   readonly knowledge?: Knowledge;
 }
 
+/** Of flows to the VIPs of an application on like ports. */
+interface OpenSources {
+  /** That are let in. */
+  readonly sources: readonly AddressRange[];
+  /** The same by rules alone, without the lane that nothing may cut. */
+  readonly outside: readonly AddressRange[];
+  /** Of which the policy lets any flow in. */
+  readonly allowed: readonly AddressRange[];
+}
+
 /** A verdict on a source by address and port alone. */
 type Answer = 'open' | 'closed' | 'depends';
 
 interface Judged {
   readonly answer: Answer;
+  /** Whether a rule lets any flow in, the cluster lane aside. */
+  readonly allows: boolean;
   /** On which more than address and port is asked for. */
   readonly rules: ReadonlySet<Rule>;
 }
@@ -62,10 +77,12 @@ export function exportable(document: Document, { now = 0, membership, knowledge 
   const clock = new Clock([...rulesOf(document)].flatMap(periodFacts), now);
   const vips: OpenVip[] = [];
   const left = new Set<string>();
+  const reachable = new Set<string>();
+  const reached = new Set<string>();
   for (const [index, application] of document.applications.entries()) {
     const { lines, own } = lists[index]!;
     const classOf = portClassifier(lines.map(({ rule }) => rule));
-    const known = new Map<number, AddressRange[]>();
+    const known = new Map<number, OpenSources>();
     if (application.enforcement === 'observe') {
       left.add(`Application "${application.name}" only observes; the export enforces its rules.`);
     }
@@ -77,36 +94,52 @@ export function exportable(document: Document, { now = 0, membership, knowledge 
         continue;
       }
       const portClass = classOf(endpoint.port);
-      let sources = known.get(portClass);
-      if (sources === undefined) {
-        const open: [number, number][] = [];
+      let found = known.get(portClass);
+      if (found === undefined) {
+        const [open, outside, allowed]: [number, number][][] = [[], [], []];
         const memo = new Map<string, Judged>();
-        const run = { first: 0, own, end: lines.length };
+        const list = { first: 0, own, end: lines.length };
+        const kinds = kindsIn([application.mode]);
         sweep(lines, endpoint.port, atoms, (atom, holding, end) => {
-          const held = heldLines(holding, lines, run);
+          const held = heldLines(holding, lines, list, kinds);
           const key = held.join();
           let judged = memo.get(key);
-          if (judged === undefined) memo.set(key, (judged = judge(lines, held, application.mode === 'http', clock)));
-          if (judged.answer === 'open') open.push([atom, end]);
+          if (judged === undefined) memo.set(key, (judged = judge(lines, held, kinds, application.mode === 'http', clock)));
+          const run: [number, number] = [atom, end];
+          if (judged.answer === 'open') open!.push(run);
+          if (judged.answer === 'open' && judged.allows) outside!.push(run);
+          if (judged.allows || application.enforcement === 'observe') allowed!.push(run);
           for (const rule of judged.rules) left.add(leftOut(rule, graph.dependsOnIdentity([...rule.from, ...rule.except])));
         });
-        known.set(portClass, (sources = [...withoutProxies(application, ranges.of(joinRuns(open)))]));
+        const rangesOf = (runs: readonly [number, number][]) => ranges.of(joinRuns(runs));
+        found = {
+          sources: withoutProxies(application, rangesOf(open!)),
+          outside: withoutProxies(application, rangesOf(outside!)),
+          allowed: rangesOf(allowed!),
+        };
+        known.set(portClass, found);
       }
-      vips.push({ application: application.name, endpoint, sources: sources.filter(({ family }) => family === endpoint.address.family) });
+      const isOwn = ({ family }: AddressRange) => family === endpoint.address.family;
+      vips.push({ application: application.name, endpoint, sources: found.sources.filter(isOwn) });
+      if (found.allowed.some(isOwn)) reachable.add(application.name);
+      if (found.outside.some(isOwn)) reached.add(application.name);
     }
   }
   const lane = document.networks.cluster.map(prefixRange);
-  return { vips, applications: document.applications.map(({ name }) => name), cluster: joined(lane), left: [...left] };
+  const cutOff = [...reachable].filter((name) => !reached.has(name));
+  return { vips, applications: document.applications.map(({ name }) => name), cluster: joined(lane), left: [...left], cutOff };
 }
 
-function judge(lines: readonly Line[], held: readonly number[], seesRequests: boolean, clock: Clock): Judged {
+function judge(lines: readonly Line[], held: readonly number[], kinds: Kinds, seesRequests: boolean, clock: Clock): Judged {
   const verdicts = new Set<'allow' | 'deny'>();
+  let allows = false;
   const narrowing = new Set<Rule>();
   const candidates = new Candidates(lines, held);
   const asking: Judge<null> = {
     ask(matching) {
-      for (const { line } of decideKinds(lines, candidates.of(matching), matching)) {
+      for (const { line } of decideKinds(lines, candidates.of(matching), matching, kinds)) {
         const rule = lines[line]?.rule;
+        if (rule?.action === 'allow' && lines[line]!.tier !== 'cluster') allows = true;
         // An allowance with limits would be one without.
         const limited = rule?.action === 'allow' && rule.limits !== null;
         if (limited) narrowing.add(rule);
@@ -115,7 +148,7 @@ function judge(lines: readonly Line[], held: readonly number[], seesRequests: bo
       return [];
     },
     // Once both are possible, more facts tell nothing new.
-    next: (matching, maybe) => (verdicts.size === 2 ? null : nextOpen(lines, held, matching, maybe)),
+    next: (matching, maybe) => (verdicts.size === 2 ? null : nextOpen(lines, held, matching, maybe, kinds)),
     merge: (first) => first,
   };
   const conditions = conditionsOf(lines, held);
@@ -125,13 +158,14 @@ function judge(lines: readonly Line[], held: readonly number[], seesRequests: bo
   } catch (error) {
     if (!(error instanceof TooManyFacts)) throw error;
     verdicts.add('deny').add('allow');
+    allows = true;
   }
-  if (verdicts.size === 1 && narrowing.size === 0) return { answer: verdicts.has('allow') ? 'open' : 'closed', rules: narrowing };
+  if (verdicts.size === 1 && narrowing.size === 0) return { answer: verdicts.has('allow') ? 'open' : 'closed', allows, rules: narrowing };
   for (const index of held) {
     const { rule } = lines[index]!;
     if (rule.protocols !== null || lines[index]!.condition !== null) narrowing.add(rule);
   }
-  return { answer: verdicts.size === 1 && verdicts.has('deny') ? 'closed' : 'depends', rules: narrowing };
+  return { answer: verdicts.size === 1 && verdicts.has('deny') ? 'closed' : 'depends', allows, rules: narrowing };
 }
 
 function leftOut(rule: Rule, byIdentity: boolean): string {

@@ -2,7 +2,7 @@
  * Flows made to fit a rule: of what is known of a flow only that is changed which the rule asks otherwise. Whether the rule then decides is
  * for `decide` to say.
  */
-import { HTTP, WEBSOCKET } from '../config/protocols.ts';
+import { HTTP, protocolsOn, REQUEST_PROTOCOLS } from '../config/protocols.ts';
 import { type Condition, matchesField, matchesHosts, matchesMethod, matchesPath } from './condition.ts';
 import type { TlsFacts } from './connection.ts';
 import { type Demand, hasAny, matchesAny, matchesDatabase, matchesTls, openSource, type TextPattern } from './demand.ts';
@@ -37,9 +37,12 @@ export function fitted(image: Image, facts: Facts, rule: number): Fitted | null 
   let found: Facts = { ...facts, vip, atom };
   const protocols = image.records[record + 5]!;
   if (facts.protocols === 0 ? protocols !== ALL_PROTOCOLS : (protocols & facts.protocols) === 0) {
+    const mode = image.applicationMode(image.vipApplication(vip));
+    const possible = mode === 'http' ? protocols & REQUEST_PROTOCOLS : protocols;
+    if (possible === 0) return null;
     // A request that begins as one is the plainer example.
-    const bit = protocols & HTTP ? HTTP : protocols & -protocols;
-    found = { ...found, protocols: bit === WEBSOCKET ? bit | HTTP : bit };
+    const bit = possible & HTTP ? HTTP : possible & -possible;
+    found = { ...found, protocols: protocolsOn(mode, bit) };
     changed.push('protocol');
   }
   if (demand?.tls != null && !matchesTls(demand.tls, facts.connection.tls)) {

@@ -7,6 +7,7 @@ import { Candidates, conditionsOf, type Decided, decideKinds, nextOpen } from '.
 import { Clock } from './space/clock.ts';
 import type { Judge } from './space/fact-parts.ts';
 import { periodFacts, TooManyFacts } from './space/facts.ts';
+import { type Kinds, kindsIn } from './space/kinds.ts';
 import { type Condition, isFinal, type Line, LineMaker } from './space/lines.ts';
 import { partOthers, partRequests } from './space/requests.ts';
 import { NO_PORT, portClassifier, sweep } from './sweep.ts';
@@ -50,6 +51,7 @@ export function redundantRules(document: Document, idle: ReadonlySet<Rule>): { r
     fates.set(rule, { decides: false, needed: hasOtherUse(rule), without: new Set(), takenBy: new Set() });
   for (const [index, application] of document.applications.entries()) {
     const lines = lists[index]!;
+    const kinds = kindsIn([application.mode]);
     const classOf = portClassifier(lines.map(({ rule }) => rule));
     const ports = new Map(
       application.vips.map(({ endpoint }) =>
@@ -60,12 +62,12 @@ export function redundantRules(document: Document, idle: ReadonlySet<Rule>): { r
       const seen = new Set<string>();
       sweep(lines, port, atoms, (atom, holding, end) => {
         if (port === NO_PORT ? atom > 0 : atom === 0 && end === 1 && !atoms.zeroHasAddresses) return;
-        const held = heldTwice(holding, lines, idle);
+        const held = heldTwice(holding, lines, idle, kinds);
         const key = held.join();
         if (seen.has(key)) return;
         seen.add(key);
         try {
-          judgeHeld(lines, held, application.mode === 'http', clock, fates, budget);
+          judgeHeld(lines, held, kinds, application.mode === 'http', clock, fates, budget);
         } catch (error) {
           if (!(error instanceof TooManyFacts)) throw error;
           for (const number of held) {
@@ -98,7 +100,7 @@ function isSpelledOutDefault(rule: Rule, without: ReadonlySet<Rule | null>): boo
 }
 
 /** Held lines up to the second behind which nothing is reached: the first may be the one that is taken away. */
-function heldTwice(holding: Uint32Array, lines: readonly Line[], idle: ReadonlySet<Rule>): number[] {
+function heldTwice(holding: Uint32Array, lines: readonly Line[], idle: ReadonlySet<Rule>, kinds: Kinds): number[] {
   const held: number[] = [];
   let finals = 0;
   for (const [word, bitsOfWord] of holding.entries()) {
@@ -109,7 +111,7 @@ function heldTwice(holding: Uint32Array, lines: readonly Line[], idle: ReadonlyS
       held.push(index);
       if (line.tier === 'cluster') return held;
       // Guardrails that pass send flows past the ones that end.
-      if (line.tier !== 'guardrail' && isFinal(line) && ++finals === 2) return held;
+      if (line.tier !== 'guardrail' && isFinal(line, kinds) && ++finals === 2) return held;
     }
   }
   return held;
@@ -118,6 +120,7 @@ function heldTwice(holding: Uint32Array, lines: readonly Line[], idle: ReadonlyS
 function judgeHeld(
   lines: readonly Line[],
   held: readonly number[],
+  kinds: Kinds,
   seesRequests: boolean,
   clock: Clock,
   fates: Map<Rule, Fate>,
@@ -129,7 +132,7 @@ function judgeHeld(
     ask(matching) {
       const open = candidates.of(matching);
       const passed = new Map<number, number>();
-      const decided = decideKinds(lines, open, matching, passed);
+      const decided = decideKinds(lines, open, matching, kinds, passed);
       noteTaken(lines, open, matching, decided, fates);
       const involved = [...new Set([...passed.keys(), ...decided.map(({ line }) => line)])];
       for (const number of involved) {
@@ -142,12 +145,13 @@ function judgeHeld(
           lines,
           open.filter((other) => lines[other]!.rule !== rule),
           matching,
+          kinds,
         );
         compare(lines, decided, without, rule, fate);
       }
       return [];
     },
-    next: (matching, maybe) => nextOpen(lines, held, matching, maybe, true),
+    next: (matching, maybe) => nextOpen(lines, held, matching, maybe, kinds, true),
     merge: (first) => first,
   };
   const conditions = conditionsOf(lines, held);

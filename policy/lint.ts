@@ -1,9 +1,13 @@
 /** Findings about a document that is right but perhaps not meant. */
 import type { Document, Place, Problem, Rule, SourceTerm } from '../config/document.ts';
+import { protocolNames, REQUEST_PROTOCOLS } from '../config/protocols.ts';
 import { databaseProblems } from './lint-databases.ts';
+import { unwatchedPools } from './lint-pools.ts';
 import { type Redundant, redundantRules } from './lint-redundant.ts';
 import { routedPools, routeProblems } from './lint-routes.ts';
 import { addressForms, allowAny, emptySegments, type PlacedRule, placedRules, pointer } from './lint-sources.ts';
+import { testProblems } from './lint-tests.ts';
+import { clearKeys } from './lint-tokens.ts';
 import { Witnesses } from './lint-witness.ts';
 import { placeText } from './place.ts';
 import { type RuleFinding, unreachedRules } from './reach.ts';
@@ -36,9 +40,12 @@ export function lint(document: Document, { now }: LintOptions = {}): Problem[] {
     ...emptySegments(document),
     ...addressForms(document, rules),
     ...unusedPools(document),
+    ...unwatchedPools(document),
+    ...clearKeys(document),
     ...withoutRules(document),
     ...routeProblems(document),
     ...databaseProblems(document, rules),
+    ...testProblems(document),
     ...unreached.map(ruleProblem),
     ...shadowed,
     ...redundantProblems(redundant, paths),
@@ -134,7 +141,9 @@ function ruleProblem(finding: RuleFinding): Problem {
         ? 'it asks of requests, and every application it stands for carries bytes (mode: tcp)'
         : rule.database !== null && !finding.seesBytes
           ? `it asks for ${rule.database.kind}, and every application it stands for carries requests (mode: http)`
-          : 'no VIP has a port that it names';
+          : rule.protocols !== null && (rule.protocols & REQUEST_PROTOCOLS) === 0 && !finding.seesBytes
+            ? `it is for ${protocolNames(rule.protocols).join(', ')}, and every application it stands for carries requests (mode: http)`
+            : 'no VIP has a port that it names';
     return warning('rule-never-matches', path, rule.place, `Rule "${rule.name}" can never match: ${why}. Correct it, or remove it.`);
   }
   return shadowedProblem(rule, path, takenBy);

@@ -2,7 +2,7 @@
  * The nearest rule that would have allowed a flow: the fewest facts changed, and among equals the first rule. Every proposal is put to
  * `decide`, so what is named does allow. The search is bounded; where nothing is found within the bounds the answer is null.
  */
-import { PROTOCOLS, protocolNames } from '../config/protocols.ts';
+import { PROTOCOLS, type ProtocolSet, protocolNames, protocolsOn, REQUEST_PROTOCOLS } from '../config/protocols.ts';
 import { ALLOW, kindOf, ruleOf } from './decide.ts';
 import { queryText, tlsFactsText } from './demand-text.ts';
 import { type Changed, type Fitted, fitted } from './fitting.ts';
@@ -35,7 +35,7 @@ interface Found {
 
 export function nearestAllowing(image: Image, facts: Facts): Nearest | null {
   const fittings = rulesThatLetOn(image, facts).flatMap((rule) => fitted(image, facts, rule) ?? []);
-  const others = [...withProtocols(facts), ...withPlainRequests(facts), ...withSources(image, facts), ...withVips(image, facts)];
+  const others = [...withProtocols(image, facts), ...withPlainRequests(facts), ...withSources(image, facts), ...withVips(image, facts)];
   // What no rule asks for may be what a rule before keeps out: a source or a VIP elsewhere, with what the rules ask for.
   const twice = others.slice(0, 64).flatMap((one) => {
     return one.changed.some((what) => what === 'source' || what === 'vip') ? fittingsOf(image, one) : [];
@@ -96,8 +96,8 @@ function weightOf(asked: Facts, { request, connection }: Facts, what: Changed): 
 function changeWords(image: Image, asked: Facts, facts: Facts, what: Changed, rule: number): string {
   switch (what) {
     case 'protocol': {
-      const before = asked.protocols === 0 ? '' : ` instead of ${protocolNames(asked.protocols).join(', ')}`;
-      return `protocol ${protocolNames(facts.protocols).join(', ')}${before}`;
+      const before = asked.protocols === 0 ? '' : ` instead of ${protocolText(asked.protocols)}`;
+      return `protocol ${protocolText(facts.protocols)}${before}`;
     }
     case 'request':
       return requestWords(asked.request, facts.request!);
@@ -161,8 +161,15 @@ function fittingsOf(image: Image, { facts, changed }: Fitted): Fitted[] {
     });
 }
 
-function withProtocols(facts: Facts): Fitted[] {
-  return PROTOCOLS.map((_, bit) => ({ facts: { ...facts, protocols: 1 << bit }, changed: ['protocol'] }));
+/** What is spoken within the rest, as a question says it. */
+function protocolText(protocols: ProtocolSet): string {
+  return protocolNames(protocols).at(-1)!;
+}
+
+function withProtocols(image: Image, facts: Facts): Fitted[] {
+  const mode = image.applicationMode(image.vipApplication(facts.vip));
+  const bits = PROTOCOLS.map((_, index) => 1 << index).filter((bit) => mode !== 'http' || (bit & REQUEST_PROTOCOLS) !== 0);
+  return bits.map((bit) => ({ facts: { ...facts, protocols: protocolsOn(mode, bit) }, changed: ['protocol'] }));
 }
 
 /** What only a deny or nothing at all speaks of may be free elsewhere. */

@@ -1,7 +1,7 @@
 /** A flow as people describe one, completed to the facts that `decide` wants. */
 import { formatAddress, formatHostPort } from '../config/address.ts';
 import type { FlowQuestion } from '../config/document.ts';
-import { HTTP, type ProtocolSet, protocolBit, UNKNOWN, WEBSOCKET } from '../config/protocols.ts';
+import { HTTP, type ProtocolSet, protocolBit, protocolsOn, UNKNOWN } from '../config/protocols.ts';
 import { type ConnectionFacts, NO_TLS, type TlsFacts } from './connection.ts';
 import { type Decision, decide, kindOf, NEED_IDENTITY, NEED_PROTOCOL, NEED_REQUEST, NEED_TLS } from './decide.ts';
 import type { Image } from './image.ts';
@@ -31,11 +31,10 @@ export function factsOf(image: Image, question: FlowQuestion): Facts | null {
   const vip = vipOf(image, question);
   if (vip < 0) return null;
   const atom = atomOf(image, ...question.from.words);
-  // A WebSocket begins as a request.
-  const said = question.protocols & WEBSOCKET ? question.protocols | HTTP : question.protocols;
-  const isHttp = image.applicationMode(image.vipApplication(vip)) === 'http';
+  const mode = image.applicationMode(image.vipApplication(vip));
+  const said = protocolsOn(mode, question.protocols);
   const known = { vip, atom, connection: { tls: tlsOf(question), identities: question.identities } };
-  if (!isHttp) return assuming(image, { ...known, protocols: said, request: queryOf(question), assumed: [] });
+  if (mode !== 'http') return assuming(image, { ...known, protocols: said, request: queryOf(question), assumed: [] });
   const request = {
     kind: 'http' as const,
     method: question.method ?? 'GET',

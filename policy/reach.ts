@@ -1,5 +1,6 @@
 /** Which rules can ever decide: for each application the whole list, from the cluster lane to the baseline, is walked at every atom. */
 import { type Application, type Document, PLAIN_RULE, type Rule } from '../config/document.ts';
+import { REQUEST_PROTOCOLS } from '../config/protocols.ts';
 import { ALL_PROTOCOLS } from './outcome.ts';
 import { type Partition, partition } from './partition.ts';
 import { NOBODY, type SourceCase, SourceGraph } from './sources.ts';
@@ -88,9 +89,7 @@ class Walk {
   ) {
     this.#fates = entries.map((entry) => fates.get(entry));
     for (const fate of this.#fates) if (fate !== undefined) fate[mode === 'http' ? 'seesRequests' : 'seesBytes'] = true;
-    // In tcp mode no flow is a request, in http mode none is to a database.
-    const foreign = mode === 'http' ? 'database' : 'http';
-    this.entries = entries.map((entry) => (entry.rule[foreign] === null ? entry : { ...entry, source: NOBODY }));
+    this.entries = entries.map((entry) => (isForeign(entry.rule, mode) ? { ...entry, source: NOBODY } : entry));
     this.#conditions = entries.map(({ rule, cases }) => conditionText(rule, cases ?? null));
     this.#afterGuardrails = afterGuardrails;
     this.#atoms = atoms;
@@ -172,6 +171,12 @@ class Walk {
       }
     }
   }
+}
+
+/** In tcp mode no flow is a request, in http mode none is anything else. */
+function isForeign({ http, database, protocols }: Rule, mode: Application['mode']): boolean {
+  if (mode === 'tcp') return http !== null;
+  return database !== null || (protocols !== null && (protocols & REQUEST_PROTOCOLS) === 0);
 }
 
 /** What a rule asks for beside source, port and protocol, as a comparable text; null for nothing. What cannot be told is a denial's. */

@@ -21,7 +21,16 @@ export function rehearse(image: Image, tests: readonly FlowTest[]): Rehearsal[] 
     const expected = test.by === null ? test.expect : `${test.expect} by ${test.by}`;
     const message = passed
       ? outcome
-      : `${placeText(test.place)}: expected ${expected}, but the policy answers ${outcome}. ${explanation.reason}`;
+      : `${placeText(test.place)}: expected ${expected}, but the policy answers ${outcome}. ${explanation.reason} ${remedy(test, explanation)}`;
     return { test, passed, explanation, message };
   });
+}
+
+/** Either may be wrong, and only its author knows which. */
+function remedy({ place, flow }: FlowTest, { at, application }: Explanation): string {
+  const test = `the test at ${placeText(place)}`;
+  if (at !== null) return `Change the rule at ${at} or ${test}.`;
+  return application === null
+    ? `Change ${test}, or give an application the VIP ${flow.to.text}.`
+    : `Change the rules of ${application} or ${test}.`;
 }

@@ -1,7 +1,7 @@
 /** Flows that happened, or that are live, put to another policy: what it would have said of each. Decides by the same function as everything else. */
 import type { FlowQuestion } from '../config/document.ts';
 import { parseEndpoint } from '../config/endpoint.ts';
-import { HTTP, protocolBit, WEBSOCKET } from '../config/protocols.ts';
+import { H2, HTTP, protocolBit, WEBSOCKET } from '../config/protocols.ts';
 import { explain } from './explain.ts';
 import type { Image, Tier } from './image.ts';
 
@@ -44,8 +44,14 @@ export function replay(image: Image, flow: KnownFlow, atMs: number | null): Repl
   const question = questionOfFlow(flow, atMs);
   if (question === null) return UNREAD;
   const { verdict, application, rule, tier, at, needs } = explain(image, question);
-  if (needs !== undefined) return { verdict: 'unknown', application, rule, tier, at };
+  if (needs !== undefined || isOtherwiseOverH2(image, flow, question, verdict)) return { verdict: 'unknown', application, rule, tier, at };
   return { verdict: application === flow.application ? verdict : 'deny', application, rule, tier, at };
+}
+
+/** Without TLS nobody has noted what carried a WebSocket: whether the verdict would be another one over HTTP/2. */
+function isOtherwiseOverH2(image: Image, { method, sni, alpn }: KnownFlow, question: FlowQuestion, verdict: Replayed['verdict']): boolean {
+  if (method === null || question.protocols !== WEBSOCKET || (alpn ?? sni ?? null) !== null) return false;
+  return explain(image, { ...question, protocols: WEBSOCKET | H2 }).verdict !== verdict;
 }
 
 /** null where an address cannot be read. A flow over a unix socket has no source address, and is asked about as from 0.0.0.0. */
@@ -56,7 +62,6 @@ export function questionOfFlow(flow: KnownFlow, atMs: number | null): FlowQuesti
   const from = source.startsWith('unix') ? parseEndpoint('0.0.0.0:1') : parseEndpoint(source);
   if (!from.ok || from.endpoint.kind !== 'tcp') return null;
   const bit = protocol === null ? 0 : (protocolBit(protocol) ?? 0);
-  const protocols = (bit & WEBSOCKET) !== 0 || method !== null ? bit | HTTP : bit;
   const {
     sni = null,
     alpn = null,
@@ -68,6 +73,9 @@ export function questionOfFlow(flow: KnownFlow, atMs: number | null): FlowQuesti
     command = null,
     keys = null,
   } = flow;
+  const named = bit === 0 && method !== null ? HTTP : bit;
+  // The protocol that was agreed on is the one that carries a WebSocket.
+  const protocols = named === WEBSOCKET && alpn === 'h2' ? WEBSOCKET | H2 : named;
   const known = { sni, alpn: alpn === null ? [] : [alpn], ja4, identities, user, database, schema, command, keys };
   return { from: from.endpoint.address, to: to.endpoint, protocols, method, host, path, headers: [], ...known, at: atMs };
 }

@@ -1,8 +1,10 @@
 /** The bulkhead command: its words, their help, and how it ends. What a command does is loaded only when it is called. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { elsewhereWord } from './commands/elsewhere-words.ts';
 import { CommandError, EXIT, endQuietlyOnBrokenPipe } from './commands/exit.ts';
 import { describeNodeCommands, describeReach } from './commands/node-words.ts';
+import { reflowed } from './commands/width.ts';
 
 const EXIT_HELP = '\nExit status: 0 yes, 1 no (a check failed, a flow is denied), 2 wrong usage or a file that cannot be read.';
 
@@ -28,6 +30,11 @@ async function runCommandLine(words: readonly string[]): Promise<number> {
     // Without a word the help was written already.
     if (error.code === 'commander.help') return EXIT.wrong;
     const named = program.commands.some((command) => command.name() === words[0]);
+    const instead = error.code === 'commander.unknownCommand' ? elsewhereWord(words[0] ?? '') : undefined;
+    if (instead !== undefined) {
+      process.stderr.write(`bulkhead: unknown command '${words[0]}': ${instead}; see bulkhead --help\n`);
+      return EXIT.wrong;
+    }
     const message = error.message
       .replace(/^error: /, '')
       .replace(/\n+/g, ' ')
@@ -43,7 +50,11 @@ function describeProgram(end: (status: number) => void): Command {
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .exitOverride()
-    .configureOutput({ outputError: () => {} })
+    .configureOutput({
+      outputError: () => {},
+      writeOut: (text) => process.stdout.write(reflowed(text)),
+      writeErr: (text) => process.stderr.write(reflowed(text)),
+    })
     .addHelpText('after', `${EXIT_HELP}\n\nbulkhead COMMAND --help tells the rest, with examples. Start with: bulkhead demo`);
 
   program
@@ -76,6 +87,7 @@ function describeProgram(end: (status: number) => void): Command {
       .option('--from <ip>', 'address of the source')
       .option('--to <ip:port>', 'the VIP')
       .option('--protocol <name>', 'what the flow speaks: http, tls, postgres, ...')
+      .option('--over <protocol>', 'websocket: h2, where it is not carried by HTTP/1.1')
       .option('--method <method>', 'http: the method of the request')
       .option('--host <host>', 'http: the host of the request')
       .option('--path <path>', 'http: the path of the request')
@@ -124,19 +136,18 @@ function describeProgram(end: (status: number) => void): Command {
     .argument('<file>', 'the YAML file, or a folder of *.yaml')
     .description('print the part of the policy that another system can express, never wider than the policy')
     .option('--to <target>', 'nftables or kubernetes')
-    .addHelpText(
-      'after',
-      '\nExample:\n  bulkhead export bulkhead.yaml --to nftables > bulkhead.nft\n\nWhat is left out is said on standard error, and in comments.',
-    )
+    .option('--allow-empty', 'end with 0 also where an application is left that nobody could reach')
+    .addHelpText('after', exportHelp())
     .action(async (file, options) => end((await import('./commands/export.ts')).exportFile(file, options)));
 
   program
     .command('schema')
     .helpGroup('Policies as files:')
-    .description('print the JSON Schema of the file, for editors')
+    .description('print the JSON Schema of the file, for editors, or the reference of its keys, for people')
     .option('--json', 'print JSON, as it does anyway')
-    .addHelpText('after', '\nExample:\n  bulkhead schema > bulkhead.schema.json')
-    .action(async () => end(await (await import('./commands/schema.ts')).schema()));
+    .option('--text', 'print every key with its type, bounds, default, meaning and an example, as Markdown')
+    .addHelpText('after', '\nExamples:\n  bulkhead schema > bulkhead.schema.json\n  bulkhead schema --text | less')
+    .action(async (words) => end((await import('./commands/schema.ts')).schema(words)));
 
   program
     .command('demo')
@@ -177,8 +188,19 @@ Examples:
   bulkhead diff in-force bulkhead.yaml     # what applying the file would change on the running node
   bulkhead diff version:3 in-force         # what has changed since
 
+Where one of the two is in force, the quarantines of the node are taken to hold on both sides.
 Verdicts are compared, for every source, VIP, protocol and request; pools, timeouts and the limits of applications are not.
 Exit status: 0 no difference in meaning, 1 a difference, 2 wrong usage or a file that cannot be read.`;
+}
+
+function exportHelp(): string {
+  return `
+Example:
+  bulkhead export bulkhead.yaml --to nftables > bulkhead.nft
+
+What is left out is said in comments of the export.
+Exit status: 0 exported, 1 exported, but somebody could reach an application by the policy and nobody could by the export (--allow-empty: 0),
+2 wrong usage or a file that cannot be read.`;
 }
 
 function explainHelp(): string {
@@ -190,9 +212,11 @@ Examples:
   bulkhead explain RECEIPT
   bulkhead explain RECEIPT --admin unix:/run/bulkhead.sock
 
-A line of a batch is an object with from and to, and where they matter protocol, method, host, path, headers and at. A bad line is answered
+What is in force is asked as the node enforces it now, with the quarantines and the servers set apart that hold beside its document.
+A line of a batch is an object with from and to, and where they matter protocol, over, method, host, path, headers and at. A bad line is answered
 by { "error": ... } in its place.
-Exit status: 0 allowed, 1 denied, 2 wrong usage or a file that cannot be read. A batch: 0 every line was answered, 2 a line was bad.`;
+Exit status: 0 allowed, 1 denied, 2 wrong usage or a file that cannot be read. A batch: 0 every line was answered, 2 a line was bad.
+A receipt: 0 the flow was found, whatever its verdict, 2 it was not.`;
 }
 
 function packageVersion(): string {

@@ -128,6 +128,7 @@ export function sceneOf(size: Size): Document {
       state: null,
       journal: { sizeBytes: 0, segmentBytes: 0, ageMs: null },
       log: { level: 'silent' },
+      answers: 'brief',
       connections: 1,
       geo: { country: null, asn: null },
       resolvers: [],

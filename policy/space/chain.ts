@@ -1,6 +1,5 @@
 /** Which line decides a flow: the same order as in `decide`, over lines that are known to hold for the source and the port. */
 import type { Kinds } from './kinds.ts';
-import { ALL_KINDS } from './kinds.ts';
 import { type Condition, isFinal, type Line } from './lines.ts';
 
 /** Flows of some kinds that one line decides; -1: none does, and they are denied. */
@@ -10,17 +9,18 @@ export interface Decided {
 }
 
 /**
- * Decides flows of all kinds that match exactly the conditions given. `held` numbers the lines that hold, ascending. `passed` takes for
+ * Decides flows of all kinds that there are and that match exactly the conditions given. `held` numbers the lines that hold, ascending. `passed` takes for
  * each guardrail that passes flows on the kinds of those.
  */
 export function decideKinds(
   lines: readonly Line[],
   held: readonly number[],
   matching: ReadonlySet<Condition>,
+  all: Kinds,
   passed?: Map<number, Kinds>,
 ): Decided[] {
   const decided: Decided[] = [];
-  let open = ALL_KINDS;
+  let open = all;
   let passing = 0;
   let inGuardrails = true;
   for (const index of held) {
@@ -50,7 +50,7 @@ export interface Run {
 }
 
 /** The lines of a run that hold, up to the first behind which nothing is reached. `holding` has a bit a line. */
-export function heldLines(holding: Uint32Array, lines: readonly Line[], { first, own, end }: Run): number[] {
+export function heldLines(holding: Uint32Array, lines: readonly Line[], { first, own, end }: Run, all: Kinds): number[] {
   const held: number[] = [];
   let passes = false;
   let from = first;
@@ -62,7 +62,7 @@ export function heldLines(holding: Uint32Array, lines: readonly Line[], { first,
       held.push(index);
       const line = lines[index]!;
       if (line.rule.action === 'pass') passes = true;
-      if (!isFinal(line)) continue;
+      if (!isFinal(line, all)) continue;
       // What a guardrail passed goes on behind the guardrails, whatever ends them for the rest.
       if (index >= own || !passes) return held;
       from = own;
@@ -114,12 +114,13 @@ export function reachable(
   held: readonly number[],
   matching: ReadonlySet<Condition>,
   maybe: ReadonlySet<Condition>,
+  all: Kinds,
   spared = false,
 ): number[] {
   const found: number[] = [];
   /** Kinds that a line takes for sure, and those that lines of two rules do. */
-  let once = 0;
-  let twice = 0;
+  let once = ~all;
+  let twice = ~all;
   let passing = 0;
   let inGuardrails = true;
   let rule: Line['rule'] | null = null;
@@ -137,7 +138,7 @@ export function reachable(
     if (!isSure && !maybe.has(condition)) continue;
     found.push(index);
     // What passes for some flows goes on behind the guardrails, whatever ends them for others.
-    if (line.rule.action === 'pass') passing |= line.kinds;
+    if (line.rule.action === 'pass') passing |= line.kinds & all;
     if (!isSure) continue;
     if (line.rule !== rule) {
       rule = line.rule;
@@ -155,9 +156,10 @@ export function nextOpen(
   held: readonly number[],
   matching: ReadonlySet<Condition>,
   maybe: ReadonlySet<Condition>,
+  all: Kinds,
   spared = false,
 ): Condition | null {
-  return firstOf(lines, reachable(lines, held, matching, maybe, spared), maybe);
+  return firstOf(lines, reachable(lines, held, matching, maybe, all, spared), maybe);
 }
 
 /** The same for two lists that are compared: where the same lines are left in both, nothing can differ. */
@@ -166,10 +168,11 @@ export function nextDiffering(
   [before, after]: readonly [readonly number[], readonly number[]],
   matching: ReadonlySet<Condition>,
   maybe: ReadonlySet<Condition>,
+  all: Kinds,
   isSame: (one: Line, other: Line) => boolean,
 ): Condition | null {
-  const was = reachable(lines, before, matching, maybe);
-  const is = reachable(lines, after, matching, maybe);
+  const was = reachable(lines, before, matching, maybe, all);
+  const is = reachable(lines, after, matching, maybe, all);
   if (was.length === is.length && was.every((index, i) => isSame(lines[index]!, lines[is[i]!]!))) return null;
   return firstOf(lines, was, maybe) ?? firstOf(lines, is, maybe);
 }

@@ -129,7 +129,8 @@ export class LineMaker {
     // In tcp mode no flow is a request, in http mode none is to a database. A shadow rule decides nothing.
     const decides = !rule.shadow && (seesRequests ? rule.database : rule.http) === null;
     const source = decides ? meant : NOBODY;
-    const kinds = kindsOf(rule.protocols) & (rule.database === null ? ALL_KINDS : protocolBit(rule.database.kind)!);
+    const kinds =
+      kindsOf(rule.protocols, seesRequests ? 'http' : 'tcp') & (rule.database === null ? ALL_KINDS : protocolBit(rule.database.kind)!);
     const key =
       source === NOBODY ? '' : `${source} ${rule.action} ${kinds} ${rule.ports === null ? '' : JSON.stringify(rule.ports)} ${conditionKey}`;
     const condition = this.#condition(conditionKey, rule.http, facts, absent);
@@ -156,9 +157,9 @@ export class LineMaker {
   }
 }
 
-/** A line behind which nothing is reached. */
-export function isFinal({ kinds, condition, rule }: Line): boolean {
-  return kinds === ALL_KINDS && condition === null && rule.action !== 'pass';
+/** A line behind which nothing is reached, of all kinds that flows can be. */
+export function isFinal({ kinds, condition, rule }: Line, all: Kinds): boolean {
+  return (kinds & all) === all && condition === null && rule.action !== 'pass';
 }
 
 function unknownFields(holder: object, understood: ReadonlySet<string>, besides: ReadonlySet<string>): string[] {

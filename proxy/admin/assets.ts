@@ -28,6 +28,7 @@ const OWN: Readonly<Record<string, string>> = {
   '/assets/panels.js': 'page/panels.js',
   '/assets/servers.js': 'page/servers.js',
   '/assets/flows.js': 'page/flows.js',
+  '/assets/notices.js': 'page/notices.js',
   '/assets/charts.js': 'page/charts.js',
   '/assets/format.js': 'page/format.js',
   '/assets/icon.svg': 'page/icon.svg',

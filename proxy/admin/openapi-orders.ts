@@ -12,7 +12,12 @@ export function orderPaths(): Json {
       post: order('Bring an earlier version into force again', { answer: 'Applied', body: 'Rollback', parameters: [GENERATION, IF_MATCH] }),
     },
     '/api/v1/quarantines': {
-      post: order('Cut a source off at once, above every rule but the cluster lane', { answer: 'Quarantined', body: 'Quarantine' }),
+      post: order('Cut a source off at once, above every rule but the cluster lane', {
+        answer: 'Quarantined',
+        rehearsal: 'DryRun',
+        body: 'Quarantine',
+        parameters: [query('dry-run', '1: change nothing, and answer what it would do (DryRun)')],
+      }),
     },
     '/api/v1/quarantines/{name}': { delete: order('End a quarantine before its time', { answer: 'Applied', parameters: [path('name')] }) },
     '/api/v1/servers': { post: order('Take a server out of the balancing, or back', { answer: 'ServerSet', body: 'ServerOrder' }) },
@@ -99,7 +104,7 @@ const REFUSALS = [
   [401, 'No token, or one that nobody has'],
   [403, 'No token is configured, or the role is not enough'],
   [404, 'No such version, quarantine or server'],
-  [409, 'Another generation is in force, or a version waits for its confirmation'],
+  [409, 'Another generation is in force, a version waits for its confirmation, or a quarantine is wider than asked for'],
   [413, 'A body beyond 4 MiB'],
   [422, 'The document is not good, with every problem'],
   [429, 'Too many wrong tokens from this address'],

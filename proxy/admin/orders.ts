@@ -5,9 +5,10 @@ import type { Source } from '../../config/load.ts';
 import { parseDuration, parsePercent } from '../../config/quantity.ts';
 import { type Actor, isAtLeast } from '../versions/actor.ts';
 import { GUARD_DEFAULT, type GuardBounds } from '../versions/guard.ts';
-import type { Orders, Outcome, Refused } from '../versions/orders.ts';
+import type { DryRun, Orders, Outcome, Refused } from '../versions/orders.ts';
 import { type Answer, failure, json } from './answer.ts';
 import { QuarantineBody, RollbackBody, ServerBody, SourcesBody } from './schemas-orders.ts';
+import { shownOverride, shownQuarantine } from './shown.ts';
 
 export interface Ask {
   readonly orders: Orders;
@@ -76,12 +77,7 @@ export function forbidden(order: Order, actor: Actor): string | null {
 async function apply({ orders, actor, query, headers, body }: Ask): Promise<Answer> {
   const sources = sourcesOf(body, headers['content-type'] ?? '', query.get('file'));
   if (!Array.isArray(sources)) return sources as Answer;
-  if (isDryRun(query)) {
-    const run = await orders.dryRun(sources);
-    if (!run.ok) return refusal(run);
-    const { ok: _, ...shown } = run;
-    return json(200, shown);
-  }
+  if (isDryRun(query)) return rehearsal(await orders.dryRun(sources));
   const expected = expectedOf(query.get('generation') ?? headers['if-match'] ?? null);
   if (expected === undefined) return failure(400, 'bad-generation', 'The generation (or If-Match) is a whole number.');
   const note = query.get('note');
@@ -110,22 +106,35 @@ async function rollback({ orders, actor, query, headers, body }: Ask): Promise<A
   return answer(await orders.rollback({ version, note, expected, actor }));
 }
 
-async function quarantine({ orders, actor, body }: Ask): Promise<Answer> {
+async function quarantine({ orders, actor, query, body }: Ask): Promise<Answer> {
   const read = parsed(QuarantineBody, body);
   if (!read.ok) return read.answer;
-  const { target, for: text, reason } = read.value;
-  return answer(await orders.quarantine({ target, forMs: parseDuration(text)!, reason, actor }));
+  const { target, for: text, reason, wide = false } = read.value;
+  const order = { target, forMs: parseDuration(text)!, reason, actor, wide };
+  if (isDryRun(query)) return rehearsal(await orders.dryQuarantine(order));
+  const outcome = await orders.quarantine(order);
+  return outcome.ok ? answer(outcome, { quarantine: shownQuarantine(outcome.quarantine) }) : refusal(outcome);
 }
 
 async function server({ orders, actor, body }: Ask): Promise<Answer> {
   const read = parsed(ServerBody, body);
-  return read.ok ? answer(await orders.setServer({ ...read.value, actor })) : read.answer;
+  if (!read.ok) return read.answer;
+  const outcome = await orders.setServer({ ...read.value, actor });
+  if (!outcome.ok) return refusal(outcome);
+  return answer(outcome, { override: outcome.override === null ? null : shownOverride(outcome.override) });
 }
 
-function answer(outcome: Outcome): Answer {
+/** `more`: what stands in the place of parts that are not shown as they are. */
+function answer(outcome: Outcome, more: object = {}): Answer {
   if (!outcome.ok) return refusal(outcome);
   const { ok: _, ...shown } = outcome;
-  return json(200, shown, { etag: `"${outcome.generation}"` });
+  return json(200, { ...shown, ...more }, { etag: `"${outcome.generation}"` });
+}
+
+function rehearsal(run: DryRun | Refused): Answer {
+  if (!run.ok) return refusal(run);
+  const { ok: _, ...shown } = run;
+  return json(200, shown);
 }
 
 function refusal({ code, message, problems, in_force }: Refused): Answer {
@@ -144,6 +153,7 @@ const STATUS: Readonly<Record<Refused['code'], number>> = {
   'no-such-quarantine': 404,
   'no-such-server': 404,
   'too-many': 409,
+  'too-wide': 409,
 };
 
 function parsed<T>(

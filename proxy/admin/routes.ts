@@ -10,6 +10,7 @@ import { summaryOf } from '../versions/record.ts';
 import { type Answer, failure, json, text } from './answer.ts';
 import { openApiDocument } from './openapi.ts';
 import type { Flows, PolicyAnswer, Status } from './schemas.ts';
+import { shownOverlay, shownVersion } from './shown.ts';
 import { nodeStatus, within } from './status.ts';
 
 const FLOWS_LIMIT_DEFAULT = 100;
@@ -33,7 +34,10 @@ export interface Subject {
 type Route = (subject: Subject, query: URLSearchParams) => Answer | null | Promise<Answer | null>;
 
 const ROUTES: Readonly<Record<string, Route>> = {
-  '/metrics': async ({ view, admin }) => ({ status: 200, type: METRICS_CONTENT_TYPE, body: await metricsText(view, admin()) }),
+  '/metrics': async ({ view, admin, orders }) => {
+    const body = await metricsText(view, admin(), orders?.archive.unwritten() ?? null);
+    return { status: 200, type: METRICS_CONTENT_TYPE, body };
+  },
   '/healthz': () => text(200, 'alive'),
   '/readyz': ({ view }) => {
     const { ready, reason } = view.readiness();
@@ -50,8 +54,9 @@ const ROUTES: Readonly<Record<string, Route>> = {
   },
   '/api/v1/status': async ({ view, history, admin, orders }) => json(200, await nodeStatus(view, history, admin(), orders)),
   '/api/v1/flows': ({ view }, query) => flows(view, query),
-  '/api/v1/versions': ({ orders }) => (orders === null ? null : json(200, { versions: orders.archive.versions() })),
-  '/api/v1/overlay': ({ orders }) => (orders === null ? null : json(200, { ...orders.overlay(), confirm_by: orders.confirmBy() })),
+  '/api/v1/versions': ({ orders }) => (orders === null ? null : json(200, { versions: orders.archive.versions().map(shownVersion) })),
+  '/api/v1/overlay': ({ orders }) =>
+    orders === null ? null : json(200, { ...shownOverlay(orders.overlay()), confirm_by: orders.confirmBy() }),
   '/api/v1/audit': async ({ orders }, query) => {
     const limit = readLimit(query.get('limit'));
     if (limit === null) return failure(400, 'bad-limit', `limit is a whole number from 1 to ${FLOWS_LIMIT_MAX}.`);
@@ -105,7 +110,8 @@ async function oneVersion(orders: Orders, text: string): Promise<Answer> {
   const record = /^[1-9][0-9]{0,8}$/.test(text) ? await orders.archive.version(Number(text)) : null;
   if (record === null)
     return failure(404, 'no-such-version', 'There is no such version (any more): /api/v1/versions lists those that there are.');
-  return json(200, withoutHashes({ ...summaryOf(record), sources: record.sources }));
+  const recorded = orders.archive.isRecorded(record.version);
+  return json(200, withoutHashes({ ...shownVersion({ ...summaryOf(record), recorded }), sources: record.sources }));
 }
 
 /** Who may look need not know what tokens are checked against; zeros are nobody's hash, and can be applied again. */

@@ -30,11 +30,25 @@ export const ProblemSchema = z
   .meta({ id: 'Problem' });
 
 export const InForceSchema = z
-  .object({ generation: count, version: count, author: z.string(), time, note: z.string().nullable(), summary: z.string() })
+  .object({
+    generation: count,
+    version: count,
+    cause: z.enum(CAUSES),
+    author: z.string(),
+    time,
+    note: z.string().nullable(),
+    summary: z.string(),
+    recorded: z.boolean().describe('false: the version waits in memory for a disk that takes it, and a restart would not know it'),
+    over_file: z
+      .object({ version: count, author: z.string(), time })
+      .nullable()
+      .describe('the version that brought the document in force, where the file, as it was last read, says something else'),
+  })
   .meta({ id: 'InForce' });
 
 export const AppliedSchema = z
   .object({
+    changed: z.boolean().describe('false: all was as the order wants it, and no version was made of it'),
     generation: count,
     version: count,
     revoked: count.describe('flows that the new policy no longer allows, and that were ended'),
@@ -43,7 +57,8 @@ export const AppliedSchema = z
     milliseconds: z.number(),
     sha256: z.string(),
     summary: SummarySchema,
-    recorded: z.boolean().describe('false: in force, but the version could not be written to disk'),
+    recorded: z.boolean().describe('false: in force, but the version could not be written to disk yet'),
+    audited: z.boolean().describe('false: in force, but its entry of the audit could not be written to disk yet'),
     confirm_by: time.nullable().describe('taken back then unless confirmed'),
     warnings: z.array(ProblemSchema),
   })
@@ -54,15 +69,15 @@ const quarantine = z.object({
   target: z.object({ kind: z.enum(['address', 'segment']), text: z.string() }),
   reason: z.string(),
   author: z.string(),
-  since: z.number().describe('milliseconds since 1970'),
-  until: z.number(),
+  since: time,
+  until: time,
 });
 const override = z.object({
   pool: z.string(),
   server: z.string(),
   state: z.enum(['drain', 'maintenance']),
   author: z.string(),
-  since: z.number().describe('milliseconds since 1970'),
+  since: time,
 });
 
 export const QuarantinedSchema = AppliedSchema.extend({ quarantine }).meta({ id: 'Quarantined' });
@@ -137,7 +152,8 @@ export const VersionSchema = z
     note: z.string().nullable(),
     sha256: z.string(),
     bytes: count,
-    confirm: z.object({ until: z.number(), revertTo: count }).nullable(),
+    confirm: z.object({ until: time, revertTo: count }).nullable(),
+    recorded: z.boolean().describe('false: it waits in memory for a disk that takes it'),
     summary: SummarySchema,
   })
   .meta({ id: 'Version' });
@@ -160,12 +176,13 @@ export const AuditEntrySchema = z
     detail: z.string(),
     previous: z.string(),
     hash: z.string(),
+    unwritten: z.literal(true).optional().describe('it waits in memory for a disk that takes it'),
   })
   .meta({ id: 'AuditEntry' });
 export const AuditSchema = z.object({ entries: z.array(AuditEntrySchema) }).meta({ id: 'Audit' });
 export const VerificationSchema = z
   .union([
-    z.object({ ok: z.literal(true), entries: count, first: count.nullable(), head: z.string(), tornBytes: count }),
+    z.object({ ok: z.literal(true), entries: count, first: count.nullable(), head: z.string() }),
     z.object({ ok: z.literal(false), entries: count, line: count, n: count.nullable(), reason: z.string() }),
   ])
   .meta({ id: 'Verification' });
@@ -188,6 +205,7 @@ export const QuarantineBody = z
     target: z.string().min(1).max(128).describe('an address, a prefix or the name of a segment'),
     for: duration,
     reason: line,
+    wide: z.boolean().optional().describe('true: it may cut off more than a /8 of IPv4, or a /32 of IPv6'),
   })
   .meta({ id: 'Quarantine' });
 export const ServerBody = z

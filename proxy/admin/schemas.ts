@@ -3,7 +3,8 @@
  * Keys are written with underscores, as in flow records. Times are ISO 8601 in UTC, rates are per second, durations name their unit.
  */
 import { z } from 'zod';
-import { DIAL_RESULTS } from '../observe/view.ts';
+import { DIAL_RESULTS, PROBLEM_KINDS } from '../observe/view.ts';
+import { InForceSchema } from './schemas-orders.ts';
 
 const count = z.int().min(0);
 const rate = z.number().min(0);
@@ -115,8 +116,12 @@ export const StatusSchema = z
     reason: z.string(),
     generation: count,
     applied_at: time,
+    in_force: InForceSchema.nullable().describe('the version in force; null where nothing can be ordered of the node'),
     applies: z.object({ applied: count, refused: count }),
     last_refusal: z.object({ at: time, problems: z.array(z.string()), problem_count: count }).nullable(),
+    problems: z
+      .array(z.object({ kind: z.enum(PROBLEM_KINDS), subject: z.string(), message: z.string(), since: time }))
+      .describe('what is wrong now, whoever has found it; at most a hundred of a kind'),
     workers: z.array(z.object({ id: count, generation: count, connections: count })),
     worker_restarts: count,
     journal: z.object({ written: count, dropped: count, bytes: count }),

@@ -41,11 +41,13 @@ export async function nodeStatus(view: NodeView, history: History, admin: Status
     reason,
     generation,
     applied_at: iso(appliedAt),
+    in_force: orders?.inForce() ?? null,
     applies: view.applies(),
     last_refusal:
       refusal === null
         ? null
         : { at: iso(refusal.at), problems: refusal.problems.slice(0, PROBLEMS_SHOWN), problem_count: refusal.problems.length },
+    problems: view.problems.list().map((problem) => ({ ...problem, since: iso(problem.since) })),
     workers: view.workers().map(({ id, generation, connections }) => ({ id, generation, connections })),
     worker_restarts: counters.workerRestarts,
     journal: { ...counters.journal },

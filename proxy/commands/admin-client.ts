@@ -1,6 +1,7 @@
 /** Asks a running node, over the network or its unix socket. Whatever goes wrong ends the command with one line. */
 import { readFileSync } from 'node:fs';
 import { Agent, type Dispatcher, request } from 'undici';
+import { formatView, type ProblemView } from '../versions/orders.ts';
 import { CommandError, EXIT } from './exit.ts';
 
 /** An apply waits for every worker; the node itself gives up after 30 s. */
@@ -33,7 +34,7 @@ interface Question {
 interface Refusal {
   readonly error?: string;
   readonly code?: string;
-  readonly problems?: readonly { code: string; severity: string; at: string | null; message: string; suggestion?: string }[];
+  readonly problems?: readonly ProblemView[];
 }
 
 export class AdminClient {
@@ -87,15 +88,20 @@ export class AdminClient {
     if (statusCode !== 200) throw refused(statusCode, (parseJson(await body.text()) ?? {}) as Refusal, this.#token !== null);
     let rest = '';
     body.setEncoding('utf8');
-    for await (const chunk of body) {
-      rest += chunk as string;
-      const blocks = rest.split('\n\n');
-      rest = blocks.pop()!;
-      for (const block of blocks) {
-        const event = /^event: (.*)$/m.exec(block)?.[1];
-        const data = /^data: (.*)$/m.exec(block)?.[1];
-        if (event !== undefined && data !== undefined) yield { event, data };
+    try {
+      for await (const chunk of body) {
+        rest += chunk as string;
+        const blocks = rest.split('\n\n');
+        rest = blocks.pop()!;
+        for (const block of blocks) {
+          const event = /^event: (.*)$/m.exec(block)?.[1];
+          const data = /^data: (.*)$/m.exec(block)?.[1];
+          if (event !== undefined && data !== undefined) yield { event, data };
+        }
       }
+    } catch (error) {
+      // A node that is gone has cut its answer short: for whoever follows that is the end of it. Other errors have no such code.
+      if (!/^(?:UND_ERR_|ECONN|EPIPE)/.test(String((error as NodeJS.ErrnoException).code))) throw error;
     }
   }
 
@@ -136,10 +142,7 @@ export async function withAdmin(words: AdminWords, run: (client: AdminClient) =>
 
 function refused(status: number, { error, code, problems }: Refusal, withToken: boolean): CommandError {
   const said = error ?? `the node answered ${status}`;
-  const lines = (problems ?? []).map((problem) => {
-    const near = problem.suggestion === undefined ? '' : `; did you mean ${JSON.stringify(problem.suggestion)}?`;
-    return `${problem.at === null ? '' : `${problem.at}: `}${problem.severity}[${problem.code}]: ${problem.message}${near}`;
-  });
+  const lines = (problems ?? []).map(formatView);
   const hint = (status === 401 || code === 'no-token') && !withToken ? ' Give the token with --token-file, or in BULKHEAD_TOKEN.' : '';
   return new CommandError(lines.length > 0 ? lines.join('\nbulkhead: ') : `${said}${hint}`, EXIT.no);
 }

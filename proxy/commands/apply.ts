@@ -4,10 +4,12 @@ import { parseDuration, parsePercent } from '../../config/quantity.ts';
 import { readSources } from '../../config/read.ts';
 import { SOURCES_TYPE } from '../admin/orders.ts';
 import type { AppliedSchema, DryRunSchema } from '../admin/schemas-orders.ts';
+import { formatView } from '../versions/orders.ts';
 import { type AdminClient, type AdminWords, withAdmin } from './admin-client.ts';
 import { CommandError, EXIT, print, printJson } from './exit.ts';
 import { requireReadable } from './loaded.ts';
-import { printable, table } from './table.ts';
+import { type Column, printable, table } from './table.ts';
+import { terminalWidth } from './width.ts';
 
 export interface ApplyWords extends AdminWords {
   readonly dryRun?: true;
@@ -20,7 +22,7 @@ export interface ApplyWords extends AdminWords {
 }
 
 export type Applied = z.output<typeof AppliedSchema>;
-type DryRun = z.output<typeof DryRunSchema>;
+export type DryRun = z.output<typeof DryRunSchema>;
 type Group = DryRun['effect']['live']['groups'][number];
 
 const GROUPS_SHOWN = 20;
@@ -62,7 +64,8 @@ async function applyNow(client: AdminClient, file: string, words: ApplyWords): P
   if (words.json) printJson(value);
   else {
     print(...describeApplied(value));
-    if (guard !== undefined)
+    if (!value.changed) print(...withoutUse(words));
+    else if (guard !== undefined)
       print(
         `  guarded     taken back where denials, dial failures or 5xx rise by more than ${guard === true ? '5%' : guard} within ${guardFor ?? '60s'}`,
       );
@@ -86,22 +89,39 @@ async function confirm(client: AdminClient, words: ApplyWords): Promise<number> 
 
 /** What an apply, a rollback or an order beside the document has done. */
 export function describeApplied(applied: Applied): string[] {
-  const { version, generation, revoked, draining, kept, milliseconds, summary, recorded, confirm_by, warnings } = applied;
+  const { changed, version, generation, revoked, draining, kept, milliseconds, summary, recorded, audited, confirm_by, warnings } = applied;
+  const disk = [
+    ...(recorded ? [] : ['  not kept    the version is not on disk yet, and a restart would not know it: bulkhead status says why']),
+    ...(audited ? [] : ['  not audited the audit is not written now: the entry waits in memory; bulkhead status says why']),
+  ];
+  const warned = warnings.slice(0, GROUPS_SHOWN).map((warning) => `  warning     ${formatView(warning)}`);
+  if (!changed) return [`nothing changed: version ${version}, generation ${generation} is in force already`, ...disk, ...warned];
   return [
     `in force: version ${version}, generation ${generation}, after ${milliseconds} ms`,
     `  document    ${summary.text === 'no change' ? 'as it was' : printable(summary.text)}`,
     `  flows       ${revoked} ended, ${draining > 0 ? `${draining} coming to their end, ` : ''}${kept} left alone`,
     ...(confirm_by === null ? [] : [`  unconfirmed taken back at ${confirm_by}, unless bulkhead apply --confirm-now is said before`]),
-    ...(recorded ? [] : ['  not kept    the version could not be written to disk; a restart will not know it']),
-    ...warnings.slice(0, GROUPS_SHOWN).map((warning) => `  warning     ${warning.at ?? ''} ${warning.message}`),
+    ...disk,
+    ...warned,
   ];
 }
 
-function describeDryRun({ generation, version, summary, effect, warnings }: DryRun): string[] {
+/** Words that have nothing to hold to, since no version was made. */
+function withoutUse({ note, confirm, guard }: ApplyWords): string[] {
+  const said = [note === undefined ? '' : '--note', confirm === undefined ? '' : '--confirm', guard === undefined ? '' : '--guard'];
+  const given = said.filter((word) => word !== '');
+  return given.length === 0 ? [] : [`  no version  was made of it, so that ${given.join(' and ')} had nothing to hold to`];
+}
+
+/** What an order would do: a document, or a quarantine, which leaves the document as it is. */
+export function describeDryRun(
+  { generation, version, summary, effect, warnings }: DryRun,
+  what: 'document' | 'quarantine' = 'document',
+): string[] {
   const { live, recent, notes } = effect;
   return [
-    `nothing is changed; against version ${version}, generation ${generation}, this document would do:`,
-    `  changes     ${printable(summary.text)}`,
+    `nothing is changed; against version ${version}, generation ${generation}, this ${what} would do:`,
+    ...(what === 'document' ? [`  changes     ${printable(summary.text)}`] : []),
     `  live        ${live.cut} of ${live.flows} flows would end${live.draining > 0 ? `, ${live.draining} would come to their end by on-revoke` : ''}${live.undecided > 0 ? `; ${live.undecided} have not said yet what they speak` : ''}`,
     ...describeGroups(live.groups),
     `  last hour   ${recent.denied} of ${recent.flows} flows would have been denied${recent.since === null ? '' : ` (since ${recent.since})`}`,
@@ -110,19 +130,31 @@ function describeDryRun({ generation, version, summary, effect, warnings }: DryR
       ? []
       : [`  last hour   ${recent.allowed} that were denied would have been allowed`, ...describeGroups(recent.allowedGroups)]),
     ...notes.map((note) => `  note        ${note}`),
-    ...warnings.slice(0, GROUPS_SHOWN).map((warning) => `  warning     ${warning.at ?? ''} ${warning.message}`),
-    `apply it with --generation ${generation}, and nobody's change in between is lost`,
+    ...warnings.slice(0, GROUPS_SHOWN).map((warning) => `  warning     ${formatView(warning)}`),
+    ...(what === 'document' ? [`apply it with --generation ${generation}, and nobody's change in between is lost`] : []),
   ];
 }
 
+const GROUP_INDENT = '      ';
+const GROUP_COLUMNS: readonly Column[] = [
+  { title: '>flows' },
+  { title: 'application', least: 11 },
+  { title: 'source', least: 15 },
+  { title: 'allowed by', least: 10 },
+  { title: 'now decided by', least: 14 },
+  { title: 'at', least: 16, leaves: 1 },
+  { title: 'receipts', leaves: 2 },
+];
+
 function describeGroups(groups: readonly Group[]): string[] {
+  const width = terminalWidth(false);
   if (groups.length === 0) return [];
   const rows = groups.slice(0, GROUPS_SHOWN).map((group) => {
     const receipts = group.receipts.slice(0, RECEIPTS_SHOWN).join(' ');
     const more = group.count > RECEIPTS_SHOWN ? ' …' : '';
     return [String(group.count), group.application, group.source, group.was ?? '-', group.rule, group.at ?? '-', `${receipts}${more}`];
   });
-  const lines = table(['>flows', 'application', 'source', 'allowed by', 'now decided by', 'at', 'receipts'], rows);
+  const lines = table(GROUP_COLUMNS, rows, width === null ? null : width - GROUP_INDENT.length);
   const rest = groups.length > GROUPS_SHOWN ? [`… and ${groups.length - GROUPS_SHOWN} more groups (--json has them)`] : [];
-  return [...lines, ...rest].map((line) => `      ${line}`);
+  return [...lines, ...rest].map((line) => GROUP_INDENT + line);
 }

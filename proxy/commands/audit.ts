@@ -6,13 +6,26 @@ import { VersionStore } from '../versions/store.ts';
 import { type AdminWords, withAdmin } from './admin-client.ts';
 import { CommandError, EXIT, print, printJson } from './exit.ts';
 import { isFolder } from './folder.ts';
-import { table } from './table.ts';
+import { type Column, table } from './table.ts';
+import { terminalWidth } from './width.ts';
 
 export interface AuditWords extends AdminWords {
   readonly verify?: true;
   readonly state?: string;
   readonly limit: string;
+  readonly wide?: true;
 }
+
+const COLUMNS: readonly Column[] = [
+  { title: '>entry' },
+  { title: 'time (UTC)' },
+  { title: 'who', least: 15 },
+  { title: 'from', least: 12, leaves: 1 },
+  { title: 'action', least: 10 },
+  { title: 'outcome' },
+  { title: '>version' },
+  { title: 'detail', prose: true },
+];
 
 export async function audit(words: AuditWords): Promise<number> {
   if (!/^[1-9][0-9]{0,2}$/.test(words.limit))
@@ -21,7 +34,7 @@ export async function audit(words: AuditWords): Promise<number> {
   return withAdmin(words, async (client) => {
     if (words.verify) return tellVerification(await client.get<Verification>('/api/v1/audit/verify'), words.json);
     const { entries } = await client.get<{ entries: AuditEntry[] }>('/api/v1/audit', { limit: words.limit });
-    return tellEntries(entries, words.json);
+    return tellEntries(entries, words);
   });
 }
 
@@ -29,7 +42,7 @@ export async function audit(words: AuditWords): Promise<number> {
 async function auditOfFolder(state: string, words: AuditWords): Promise<number> {
   const directory = join(state, 'versions');
   if (!isFolder(directory)) throw new CommandError(`${directory} is not a folder: --state names the folder that process.state does`);
-  if (!words.verify) return tellEntries((await readAudit(await auditFiles(directory), Number(words.limit))).entries, words.json);
+  if (!words.verify) return tellEntries((await readAudit(await auditFiles(directory), Number(words.limit))).entries, words);
   const { newest } = await VersionStore.open(directory);
   const anchor = newest === null ? null : { hash: newest.audit, of: `version ${newest.version}` };
   return tellVerification(await verifyAudit(directory, anchor), words.json);
@@ -38,17 +51,16 @@ async function auditOfFolder(state: string, words: AuditWords): Promise<number> 
 function tellVerification(found: Verification, json: boolean | undefined): number {
   if (json) printJson(found);
   else if (found.ok) {
-    const torn = found.tornBytes > 0 ? `; ${found.tornBytes} bytes at its end are of an entry that was never finished` : '';
     const from = found.first === null || found.first === 1 ? '' : `, from entry ${found.first} on`;
-    print(`whole: ${found.entries} entries${from}, the last one with hash ${found.head}${torn}`);
-  } else process.stderr.write(`bulkhead: the audit is broken at entry ${found.n ?? '?'} (line ${found.line}): ${found.reason}\n`);
+    print(`whole: ${found.entries} entries${from}, the last one with hash ${found.head}`);
+  } else process.stderr.write(`bulkhead: the audit is not whole at entry ${found.n ?? '?'} (line ${found.line}): ${found.reason}\n`);
   return found.ok ? EXIT.yes : EXIT.no;
 }
 
-function tellEntries(entries: readonly AuditEntry[], json: boolean | undefined): number {
+function tellEntries(entries: readonly AuditEntry[], { json, wide }: AuditWords): number {
   if (json) printJson({ entries });
   else {
-    const rows = entries.map(({ n, time, who, role, from, action, outcome, version, detail }) => {
+    const rows = entries.map(({ n, time, who, role, from, action, outcome, version, detail, unwritten }) => {
       return [
         String(n),
         time.slice(0, 19).replace('T', ' '),
@@ -57,10 +69,10 @@ function tellEntries(entries: readonly AuditEntry[], json: boolean | undefined):
         action,
         outcome,
         version === null ? '-' : String(version),
-        detail,
+        unwritten ? `(not on disk) ${detail}` : detail,
       ];
     });
-    print(...table(['>entry', 'time (UTC)', 'who', 'from', 'action', 'outcome', '>version', 'detail'], rows));
+    print(...table(COLUMNS, rows, terminalWidth(wide)));
   }
   return EXIT.yes;
 }

@@ -1,9 +1,8 @@
 /** What a command knows beyond the file when it judges flows by itself: the time, and what databases and name servers say now. */
 import type { Document } from '../../config/document.ts';
 import type { Circumstances } from '../../policy/compile.ts';
-import { unresolvedHosts, unresolvedOf } from '../../policy/knowledge.ts';
-import { serversOf } from '../../policy/pool-servers.ts';
 import { Sources } from '../sources/sources.ts';
+import { unknownOf } from '../sources/unknown.ts';
 
 export interface Learnt {
   readonly circumstances: Circumstances;
@@ -18,17 +17,7 @@ export async function learn(document: Document, now = Date.now()): Promise<Learn
   try {
     const problems = await sources.want(document);
     const knowledge = sources.knowledge();
-    const unknown = unresolvedOf(document, knowledge).map(({ segment, what, closes }) => {
-      const meanwhile = closes ? 'rules that allow find nobody there, rules that deny everybody' : 'nobody is there';
-      return `segment ${segment}: ${what} is not known; ${meanwhile}`;
-    });
-    const servers = document.pools.flatMap((pool) => [
-      ...unresolvedHosts(pool, knowledge).map((host) => `pool ${pool.name}: ${host} is not known; until it is, the pool does without`),
-      ...serversOf(pool, knowledge.names, document.networks.outbound).refused.map(
-        ({ name, why }) => `pool ${pool.name}: an address of ${name.endpoint.host} is never dialled: ${why}`,
-      ),
-    ]);
-    return { circumstances: { now, knowledge }, warnings: [...problems, ...unknown, ...servers] };
+    return { circumstances: { now, knowledge }, warnings: [...problems, ...unknownOf(document, sources)] };
   } finally {
     sources.stop();
   }

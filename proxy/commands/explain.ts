@@ -6,14 +6,32 @@ import { compile } from '../../policy/compile.ts';
 import { type Explanation, explain, wayOfQuestion } from '../../policy/explain.ts';
 import type { Image } from '../../policy/image.ts';
 import type { Way } from '../../policy/way.ts';
+import { NO_OVERLAY, type Overlay } from '../versions/record.ts';
 import type { AdminWords } from './admin-client.ts';
 import { answerLines } from './batch.ts';
+import { apartIn, laidOver, loadOverlay, withOverlay } from './beside-document.ts';
 import { learn } from './circumstances.ts';
 import { CommandError, EXIT, print, printJson } from './exit.ts';
 import { isOfNode, loadNamed } from './named-document.ts';
 import { explainReceipt, looksLikeReceipt } from './receipt.ts';
+import { IN_FORCE } from './values.ts';
 
-const FIELDS = ['from', 'to', 'protocol', 'method', 'host', 'path', 'sni', 'ja4', 'user', 'database', 'schema', 'command', 'at'] as const;
+const FIELDS = [
+  'from',
+  'to',
+  'protocol',
+  'over',
+  'method',
+  'host',
+  'path',
+  'sni',
+  'ja4',
+  'user',
+  'database',
+  'schema',
+  'command',
+  'at',
+] as const;
 /** Words that may come several times, by the field that they make up. */
 const LISTS = { alpn: 'alpn', identity: 'identities', key: 'keys' } as const;
 
@@ -38,23 +56,36 @@ export async function explainCommand(subject: string, words: ExplainWords): Prom
   return explainReceipt(subject, words);
 }
 
-/** The policy of a file, or of a node, as it is now. */
+/** The policy of a file, or of a node; of what is in force as the node enforces it now, with what holds beside the document. */
 async function policyOf(name: string, words: AdminWords): Promise<Policy> {
-  const document = (await loadNamed([name], words))[0]!;
+  const written = (await loadNamed([name], words))[0]!;
+  const overlay = name === IN_FORCE ? await loadOverlay(words) : NO_OVERLAY;
+  const { document } = laidOver(written, overlay);
   const { circumstances, warnings } = await learn(document);
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
-  return { document, image: compile(document, circumstances) };
+  return { document, overlay, image: compile(document, circumstances) };
 }
 
 interface Policy {
   readonly document: Document;
   readonly image: Image;
+  readonly overlay: Overlay;
+}
+
+function answer({ image, overlay }: Policy, question: FlowQuestion): Explanation {
+  return withOverlay(explain(image, question), overlay);
 }
 
 /** Where an allowed flow goes, as fields of the answer; none for one that goes nowhere. */
-function wayFields({ image, document }: Policy, question: FlowQuestion, { verdict }: Explanation): Partial<Way> {
-  return (verdict === 'allow' ? wayOfQuestion(image, document, question) : null) ?? {};
+function wayFields({ image, document, overlay }: Policy, question: FlowQuestion, { verdict }: Explanation): WayFields {
+  const way = verdict === 'allow' ? wayOfQuestion(image, document, question) : null;
+  if (way === null) return {};
+  const apart = apartIn([...(way.pool === null ? [] : [way.pool]), ...Object.keys(way.split ?? {})], overlay);
+  return apart.length === 0 ? way : { ...way, apart };
 }
+
+/** `apart`: servers there that take no new flows. */
+type WayFields = Partial<Way> & { readonly apart?: ReturnType<typeof apartIn> };
 
 async function explainFlow(file: string, words: ExplainWords): Promise<number> {
   if (words.from === undefined) throw new CommandError('--from is missing: the address of the source, such as --from 198.51.100.7');
@@ -72,7 +103,7 @@ async function explainFlow(file: string, words: ExplainWords): Promise<number> {
   });
   if (!reading.ok) throw new CommandError(reading.message);
   const policy = await policyOf(file, words);
-  const explanation = explain(policy.image, reading.question);
+  const explanation = answer(policy, reading.question);
   const way = wayFields(policy, reading.question, explanation);
   if (words.json) printJson({ ...explanation, ...way });
   else print(...describe(explanation, fields, way));
@@ -89,25 +120,27 @@ function headerOf(text: string): [string, string] {
 /** A verdict a line; what takes a search (the rules before, the nearest) is left to the question about one flow. */
 async function explainBatch(policy: Policy): Promise<number> {
   const bad = await answerLines(process.stdin, process.stdout, (question) => {
-    const explanation = explain(policy.image, question);
+    const explanation = answer(policy, question);
     const { verdict, application, rule, tier, at, reason, needs } = explanation;
     return { verdict, application, rule, tier, at, reason, needs, ...wayFields(policy, question, explanation) };
   });
   return bad === 0 ? EXIT.yes : EXIT.wrong;
 }
 
-function describe(explanation: Explanation, fields: Readonly<Record<string, string>>, way: Partial<Way>): string[] {
+function describe(explanation: Explanation, fields: Readonly<Record<string, string>>, way: WayFields): string[] {
   const { verdict, application, rule, tier, at, reason, considered, nearest } = explanation;
   // Nobody wrote the cluster lane's rule; that it did not decide tells a reader nothing.
   const before = considered.filter((other) => other.tier !== 'cluster');
-  const { protocol, method, host, path, sni, user, database, schema, command } = fields;
-  const request = [protocol, method, host, path, sni, user, database, schema, command].filter((fact) => fact !== undefined).join(' ');
+  const { protocol, over, method, host, path, sni, user, database, schema, command } = fields;
+  const carried = over === undefined ? protocol : `${protocol} over ${over}`;
+  const request = [carried, method, host, path, sni, user, database, schema, command].filter((fact) => fact !== undefined).join(' ');
   return [
     `${verdict}: ${fields.from} to ${fields.to}${request === '' ? '' : ` (${request})`}`,
     `  application  ${application ?? 'none'}`,
     `  rule         ${rule}${tier === rule ? '' : ` (${tier})`}${at === null ? '' : ` at ${at}`}`,
     `  reason       ${reason}`,
     ...wayLine(way),
+    ...(way.apart ?? []).map(({ pool, server, state }) => `  set apart    ${pool}/${server} (${state})`),
     ...before.map((other) => `  before it    ${other.rule}${other.at === null ? '' : ` at ${other.at}`}: ${other.why}`),
     ...(nearest === null
       ? []

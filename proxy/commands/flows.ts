@@ -4,29 +4,54 @@ import type { FlowRecord } from '../observe/view.ts';
 import type { ControlEvent } from '../versions/orders.ts';
 import { type AdminClient, type AdminWords, withAdmin } from './admin-client.ts';
 import { CommandError, EXIT, print, printJson } from './exit.ts';
-import { bytesText, printable, table } from './table.ts';
+import { journalTrouble } from './journal-trouble.ts';
+import { bytesText, type Column, Layout, printable, table } from './table.ts';
+import { terminalWidth } from './width.ts';
 
 export interface FlowsWords extends AdminWords, FilterWords {
   readonly follow?: true;
   readonly denied?: true;
   readonly ended?: true;
+  readonly wide?: true;
   readonly limit: string;
 }
 
-const TITLES = [
-  'time (UTC)',
-  'verdict',
+/** Whole seconds of this year: what tells lines apart where they are short. */
+const briefTime = (time: string) => time.slice(5, 19);
+
+/** A request without its protocol and host, which the application has told. */
+const briefWhat = (what: string) => what.replace(/^(?:http|h2|websocket|grpc) (\S+) \S+ (?=\/)/, '$1 ');
+
+const COLUMNS: readonly Column[] = [
+  { title: 'time (UTC)', brief: briefTime },
+  { title: 'verdict' },
+  { title: 'application', least: 11, leaves: 7 },
+  { title: 'source', least: 15, good: 21 },
+  { title: 'vip', least: 15, leaves: 3 },
+  { title: 'what', least: 12, good: 24, leaves: 8, brief: briefWhat },
+  { title: 'rule', least: 8, good: 16, leaves: 9 },
+  { title: 'server', least: 15, leaves: 5 },
+  { title: '>status', leaves: 4 },
+  { title: '>in', leaves: 1 },
+  { title: '>out', leaves: 2 },
+  { title: 'ended by', least: 12, leaves: 6 },
+  { title: 'receipt' },
+];
+/** As wide as most are: what follows one by one is set out before it is known. */
+const USUAL = [
+  '2026-12-31 18:00:00.000',
+  'allow',
   'application',
-  'source',
-  'vip',
-  'what',
-  'rule',
-  'server',
-  '>status',
-  '>in',
-  '>out',
-  'ended by',
-  'receipt',
+  '198.51.100.255:50000',
+  '198.51.100.255:8080',
+  'http GET shop.example.com /a/path',
+  'a-rule-of-many',
+  '198.51.100.255:8080',
+  '-',
+  '100.0 KiB',
+  '100.0 KiB',
+  'client, flow-ended',
+  '0123456780001',
 ];
 
 const LIMIT_MOST = 100_000;
@@ -85,7 +110,11 @@ async function list(client: AdminClient, query: Readonly<Record<string, string |
         ? 'no such flow is live; --ended shows those that were, --denied those that were not let through'
         : 'the journal holds no such flow',
     );
-  else print(...table(TITLES, found.map(cells)));
+  else print(...table(COLUMNS, found.map(cells), terminalWidth(words.wide)));
+  if (found.length === 0 && !page.live) {
+    const trouble = await journalTrouble(client);
+    if (trouble !== null) process.stderr.write(`bulkhead: ${trouble}\n`);
+  }
   if (!words.json && page.next !== null) process.stderr.write(`there may be older ones; --limit shows more than ${wanted}\n`);
   return EXIT.yes;
 }
@@ -93,17 +122,21 @@ async function list(client: AdminClient, query: Readonly<Record<string, string |
 /** Until Ctrl-C, or until the node goes. */
 async function follow(client: AdminClient, words: FlowsWords): Promise<number> {
   const { application, source, rule } = words;
+  const width = terminalWidth(words.wide);
+  const layout = new Layout(COLUMNS, [USUAL], width);
+  if (width !== null && !words.json) print(...layout.lines([], true));
   const kinds = words.denied ? 'denials' : 'flows,denials,applies';
   for await (const { event, data } of client.events({ kinds, application, source, rule })) {
     if (words.json) print(JSON.stringify({ event, ...(JSON.parse(data) as object) }));
     else if (event === 'skipped') print(`… ${(JSON.parse(data) as { flows: number }).flows} more flows`);
     else if (event === 'apply') print(describeEvent(JSON.parse(data) as ControlEvent));
-    else
+    else if (width === null)
       print(
         cells(JSON.parse(data) as FlowRecord)
           .map(printable)
           .join('  '),
       );
+    else print(...layout.lines([cells(JSON.parse(data) as FlowRecord)]));
   }
   throw new CommandError(`${client.where} has ended the events: the node has stopped, or this command did not keep up`, EXIT.no);
 }
@@ -116,7 +149,7 @@ function cells(flow: FlowRecord): string[] {
     flow.application,
     flow.source,
     flow.vip,
-    what.length > 60 ? `${what.slice(0, 59)}…` : what || '-',
+    what || '-',
     flow.rule ?? '-',
     flow.server ?? '-',
     flow.status === null ? '-' : String(flow.status),

@@ -7,6 +7,8 @@ Over https its certificate is always verified: against --ca, BULKHEAD_CA, or the
 What changes something takes a token (--token-file, or BULKHEAD_TOKEN), but over a unix socket.`;
 const EXIT_HELP = '\nExit status: 0 done, 1 the node refuses or says no, 2 wrong usage, or no node answers.';
 
+const WIDE = 'every column with its whole text, whatever the terminal has room for; piped output is so anyway';
+
 /** The options that say which node is asked, and how it is believed. */
 export function describeReach(command: Command): Command {
   return command
@@ -64,6 +66,7 @@ export function describeNodeCommands(program: Command, end: (status: number) => 
   asking('versions', 'list what was in force, by whom and when', ['bulkhead versions', 'bulkhead versions 12 > was.yaml'])
     .argument('[version]', 'print the text of this one')
     .option('--limit <count>', 'how many at most', '20')
+    .option('--wide', WIDE)
     .action(async (version, words) => end(await (await import('./versions.ts')).versions(version, words)));
 
   asking(
@@ -87,6 +90,7 @@ export function describeNodeCommands(program: Command, end: (status: number) => 
     .option('--since <moment>', 'only those that began then or later: 2026-12-31T18:00:00Z, or how long ago, such as 15m')
     .option('--until <moment>', 'only those that began before')
     .option('--limit <count>', 'how many at most, up to 100000', '50')
+    .option('--wide', WIDE)
     .action(async (words) => end(await (await import('./flows.ts')).flows(words)));
 
   asking(
@@ -103,7 +107,9 @@ export function describeNodeCommands(program: Command, end: (status: number) => 
     'say how the node is',
     ['bulkhead status', 'bulkhead status --json | jq .generation'],
     '\nExit status 1 where the node is not ready.\n',
-  ).action(async (words) => end(await (await import('./status.ts')).status(words)));
+  )
+    .option('--wide', WIDE)
+    .action(async (words) => end(await (await import('./status.ts')).status(words)));
 
   asking('audit', 'show who ordered what, or verify that nothing of it was changed', [
     'bulkhead audit',
@@ -113,6 +119,7 @@ export function describeNodeCommands(program: Command, end: (status: number) => 
     .option('--verify', 'follow the chain of hashes; exit status 1 and the first broken entry where it does not hold')
     .option('--state <folder>', 'read the state folder itself, without the node')
     .option('--limit <count>', 'how many at most', '20')
+    .option('--wide', WIDE)
     .action(async (words) => end(await (await import('./audit.ts')).audit(words)));
 
   asking('quarantine', 'cut a source off at once, above every rule but the cluster lane', [
@@ -123,6 +130,8 @@ export function describeNodeCommands(program: Command, end: (status: number) => 
     .argument('[source]', 'an address, a prefix or a segment; without one, those in force are listed')
     .option('--for <duration>', 'how long: 30m, 1h, 7d')
     .option('--reason <text>', 'why')
+    .option('--dry-run', 'change nothing; say which live flows would end')
+    .option('--yes', 'also where it is more than a /8 of IPv4 or a /32 of IPv6')
     .action(async (source, words) => end(await (await import('./quarantine.ts')).quarantine(source, words)));
 
   asking('release', 'end a quarantine before its time', ['bulkhead release quarantine-14', 'bulkhead release 198.51.100.7'])

@@ -2,6 +2,7 @@
 import type { FlowRecord } from '../observe/view.ts';
 import { type AdminWords, withAdmin } from './admin-client.ts';
 import { CommandError, EXIT, print, printJson } from './exit.ts';
+import { journalTrouble } from './journal-trouble.ts';
 import { printable } from './table.ts';
 
 /** A receipt is a short id; what has a dot or a slash is a path. */
@@ -11,17 +12,22 @@ export function looksLikeReceipt(text: string): boolean {
   return RECEIPT.test(text);
 }
 
-/** Prints the flow; the exit status is its verdict. A node that does not answer, or does not know the receipt, ends the command. */
+/**
+ * Prints the flow. Who looks a flow up has found it, whatever its verdict was: the exit status is yes. A node that does not answer, or does
+ * not know the receipt, ends the command.
+ */
 export function explainReceipt(receipt: string, words: AdminWords): Promise<number> {
   return withAdmin(words, async (client) => {
     const { status, value } = await client.ask<FlowRecord>('GET', `/api/v1/flows/${encodeURIComponent(receipt)}`, {}, [200, 404]);
-    if (status === 404)
+    if (status === 404) {
+      const trouble = await journalTrouble(client);
       throw new CommandError(
-        `${client.where} knows no flow with the receipt ${receipt}: it never happened there, or the journal has let it go`,
+        `${client.where} knows no flow with the receipt ${receipt}: it never happened there, or the journal has let it go${trouble === null ? '' : `; ${trouble}`}`,
       );
+    }
     if (words.json) printJson(value);
     else print(...describe(value));
-    return value.verdict === 'deny' ? EXIT.no : EXIT.yes;
+    return EXIT.yes;
   });
 }
 

@@ -39,7 +39,7 @@ function list(words: AdminWords): Promise<number> {
         `${pool}/${address}`,
         state,
         author,
-        new Date(since).toISOString().slice(0, 19).replace('T', ' '),
+        since.slice(0, 19).replace('T', ' '),
       ]);
       print(...table(['server', 'state', 'author', 'since (UTC)'], rows));
     }

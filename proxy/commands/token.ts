@@ -10,8 +10,8 @@ export function token(name: string, words: { readonly role: string; readonly jso
   if (!NAME.test(name)) throw new CommandError(`${JSON.stringify(name)} is not a name of 1 to 64 letters, digits, ".", "_" or "-"`);
   if (!(ADMIN_ROLES as readonly string[]).includes(words.role))
     throw new CommandError(`--role ${JSON.stringify(words.role)} is not one of ${ADMIN_ROLES.join(', ')}`);
-  const secret = `bh_${randomBytes(TOKEN_BYTES).toString('base64url')}`;
-  const hash = `sha256:${createHash('sha256').update(secret).digest('hex')}`;
+  const secret = newToken();
+  const hash = `sha256:${hashOf(secret)}`;
   if (words.json) printJson({ name, role: words.role, token: secret, hash });
   else
     print(
@@ -23,4 +23,13 @@ export function token(name: string, words: { readonly role: string; readonly jso
       `  - { name: ${name}, role: ${words.role}, hash: "${hash}" }`,
     );
   return EXIT.yes;
+}
+
+export function newToken(): string {
+  return `bh_${randomBytes(TOKEN_BYTES).toString('base64url')}`;
+}
+
+/** SHA-256, in 64 hexadecimal digits. */
+export function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
 }

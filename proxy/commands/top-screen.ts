@@ -1,11 +1,37 @@
 /** What `bulkhead top` shows, from one reading of the status: lines as wide and as many as fit. */
 import type { Status } from '../admin/schemas.ts';
-import { bytesText, numberText, printable, secondsText, table } from './table.ts';
+import { bytesText, type Column, numberText, secondsText, table } from './table.ts';
+import { wrapped } from './width.ts';
 
 export const SORTS = ['bytes', 'rate', 'denials'] as const;
 export type Sort = (typeof SORTS)[number];
 
 const LIVE_MOST = 50;
+/** More of a request's path tells nothing to somebody who watches. */
+const WHAT_MOST = 60;
+
+const APPLICATION_COLUMNS: readonly Column[] = [
+  { title: 'application', least: 14 },
+  { title: '>live' },
+  { title: '>new/s' },
+  { title: '>denied/s' },
+  { title: '>denied', leaves: 1 },
+  { title: '>in/s' },
+  { title: '>out/s' },
+  { title: '>5xx', leaves: 2 },
+  { title: '>p99', leaves: 3 },
+];
+
+/** Behind the application of a flow. */
+const FLOW_COLUMNS: readonly Column[] = [
+  { title: 'source', least: 15 },
+  { title: 'server', least: 15, leaves: 2 },
+  { title: 'what', least: 12, leaves: 3 },
+  { title: 'rule', least: 9, leaves: 1 },
+  { title: '>in' },
+  { title: '>out' },
+  { title: '>age' },
+];
 
 /** `columns` and `rows` null: not a terminal, nothing is cut. */
 export function screen(seen: Status, sort: Sort, columns: number | null, rows: number | null): string[] {
@@ -14,9 +40,9 @@ export function screen(seen: Status, sort: Sort, columns: number | null, rows: n
     `${seen.node}  generation ${seen.generation}  ${seen.ready ? 'ready' : `NOT READY: ${seen.reason}`}  up ${secondsText(seen.uptime_seconds)}  ${seen.now.slice(11, 19)} UTC`,
     `flows ${seen.totals.flows_active} live  ${rate(rates?.opened)} new/s  ${rate(rates?.denied)} denied/s  ${rate(rates?.requests)} requests/s  ${bytes(rates?.bytes_in)}/s in  ${bytes(rates?.bytes_out)}/s out`,
     '',
-  ];
-  const applications = applicationLines(seen, sort);
-  const live = liveLines(seen, sort);
+  ].flatMap((line) => (columns === null || line.length <= columns ? [line] : wrapped(line, columns)));
+  const applications = applicationLines(seen, sort, columns);
+  const live = liveLines(seen, sort, columns);
   const foot = rows === null ? [] : [`sorted by ${sort}: b bytes, r rate, d denials; q quits`];
   const room = rows === null ? null : Math.max(2, rows - head.length - foot.length - 2);
   const shownApplications = room === null ? applications : applications.slice(0, Math.max(2, Math.ceil(room * 0.6)));
@@ -26,7 +52,7 @@ export function screen(seen: Status, sort: Sort, columns: number | null, rows: n
   return [...filled, ...foot].map((line) => (columns === null ? line : line.slice(0, columns)));
 }
 
-function applicationLines({ applications }: Status, sort: Sort): string[] {
+function applicationLines({ applications }: Status, sort: Sort, columns: number | null): string[] {
   const weigh = (a: Status['applications'][number]) =>
     sort === 'bytes'
       ? (a.rates?.bytes_in ?? 0) + (a.rates?.bytes_out ?? 0)
@@ -48,11 +74,11 @@ function applicationLines({ applications }: Status, sort: Sort): string[] {
       a.error_share === null ? '-' : `${(a.error_share * 100).toFixed(1)}%`,
       a.latency === null ? '-' : `${(a.latency.p99_seconds * 1000).toFixed(1)} ms`,
     ]);
-  return table(['application', '>live', '>new/s', '>denied/s', '>denied', '>in/s', '>out/s', '>5xx', '>p99'], rows);
+  return table(APPLICATION_COLUMNS, rows, columns);
 }
 
 /** The heaviest of the newest live flows; with denials, those that were not let through. */
-function liveLines({ flows }: Status, sort: Sort): string[] {
+function liveLines({ flows }: Status, sort: Sort, columns: number | null): string[] {
   if (flows.error !== null) return [`flows are not known: ${flows.error}`];
   const list = sort === 'denials' ? flows.denied : [...flows.live].sort((a, b) => b.bytes_in + b.bytes_out - a.bytes_in - a.bytes_out);
   const rows = list.slice(0, LIVE_MOST).map((flow) => {
@@ -61,14 +87,14 @@ function liveLines({ flows }: Status, sort: Sort): string[] {
       flow.application,
       flow.source,
       flow.server ?? '-',
-      printable(what).slice(0, 40) || '-',
+      (columns === null ? what : what.slice(0, WHAT_MOST)) || '-',
       flow.rule ?? '-',
       bytesText(flow.bytes_in),
       bytesText(flow.bytes_out),
       secondsText(flow.duration_ms / 1000),
     ];
   });
-  return table([sort === 'denials' ? 'newest denials' : 'live flows', 'source', 'server', 'what', 'rule', '>in', '>out', '>age'], rows);
+  return table([{ title: sort === 'denials' ? 'newest denials' : 'live flows', least: 14, leaves: 4 }, ...FLOW_COLUMNS], rows, columns);
 }
 
 function rate(value: number | undefined): string {

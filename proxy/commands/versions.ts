@@ -3,11 +3,21 @@ import type { z } from 'zod';
 import type { FullVersionSchema, VersionsSchema } from '../admin/schemas-orders.ts';
 import { type AdminWords, withAdmin } from './admin-client.ts';
 import { CommandError, EXIT, print, printJson } from './exit.ts';
-import { printable, table } from './table.ts';
+import { type Column, printable, table } from './table.ts';
+import { terminalWidth } from './width.ts';
 
 export interface VersionsWords extends AdminWords {
   readonly limit: string;
+  readonly wide?: true;
 }
+
+const COLUMNS: readonly Column[] = [
+  { title: '>version' },
+  { title: 'time (UTC)' },
+  { title: 'cause' },
+  { title: 'author', least: 12 },
+  { title: 'note or change', prose: true },
+];
 
 export function versions(version: string | undefined, words: VersionsWords): Promise<number> {
   if (version !== undefined && !/^[1-9][0-9]{0,8}$/.test(version))
@@ -25,11 +35,12 @@ export function versions(version: string | undefined, words: VersionsWords): Pro
     const shown = all.slice(0, Number(words.limit));
     if (words.json) printJson({ versions: shown });
     else {
-      const rows = shown.map(({ version: number, time, cause, author, confirm, note, summary }) => {
+      const rows = shown.map(({ version: number, time, cause, author, confirm, note, summary, recorded }) => {
         const waits = confirm === null ? '' : ' (unconfirmed)';
-        return [String(number), time.slice(0, 19).replace('T', ' '), `${cause}${waits}`, printable(author), note ?? summary.text];
+        const what = `${recorded ? '' : '(not on disk) '}${note ?? summary.text}`;
+        return [String(number), time.slice(0, 19).replace('T', ' '), `${cause}${waits}`, printable(author), what];
       });
-      print(...table(['>version', 'time (UTC)', 'cause', 'author', 'note or change'], rows));
+      print(...table(COLUMNS, rows, terminalWidth(words.wide)));
     }
     return EXIT.yes;
   });

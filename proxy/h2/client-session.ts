@@ -2,7 +2,7 @@
  * A client's connection that speaks HTTP/2. Each of its streams is an `HttpConnection` of its own, on a socket that is none: so every request
  * is judged, sent on, answered, revoked and accounted for as any other, and what the streams share is only what is here.
  */
-import { GRPC, H2, HTTP } from '../../config/protocols.ts';
+import { GRPC, H2, protocolsOn } from '../../config/protocols.ts';
 import { COLON } from '../http/bytes.ts';
 import { HttpConnection } from '../http/connection.ts';
 import { PREFACE } from '../http/preface.ts';
@@ -35,8 +35,8 @@ import { RequestLines } from './request-lines.ts';
 import { Session, type SessionLimit } from './session.ts';
 import { blockMax } from './stream-keeper.ts';
 
-const GRPC_REQUEST = HTTP | H2 | GRPC;
-const REQUEST = HTTP | H2;
+const GRPC_REQUEST = protocolsOn('http', GRPC);
+const REQUEST = protocolsOn('http', H2);
 
 /** Decoding is done within one callback, so one of these serves the whole thread. */
 const requestLines = new RequestLines();
@@ -139,7 +139,8 @@ export class ClientSession extends Session implements WorkerSession, ClientStrea
     const stream = this.takeStream();
     this.streams.set(id, stream);
     if (this.streams.size === 1) this.context.wheel.arm(this, Number.POSITIVE_INFINITY);
-    stream.speech.protocols = requestLines.isGrpc ? GRPC_REQUEST : REQUEST;
+    // A WebSocket is none, whatever type its request says: there is no call in it.
+    stream.speech.protocols = requestLines.isGrpc && !requestLines.isWebSocket ? GRPC_REQUEST : REQUEST;
     stream.begin(id, this.streamWindow, requestLines, ended, headBytes);
     if (id >= STREAM_ID_MAX - 2) this.goingAway = true;
     // A node that leaves patiently ends what was idle with its next request.

@@ -1,5 +1,5 @@
 /** A stream of a client: its requests go to a connection of HTTP/1.1 of its own, whose answers leave as frames. */
-import { H2, HTTP } from '../../config/protocols.ts';
+import { H2, protocolsOn } from '../../config/protocols.ts';
 import { COLON, spells } from '../http/bytes.ts';
 import type { Wire } from '../wire/wire.ts';
 import type { StreamSpeech } from '../worker/arrival.ts';
@@ -34,7 +34,7 @@ export class ClientStream extends Stream {
   constructor(session: ClientStreamHost) {
     super(session);
     this.session = session;
-    this.speech = { protocols: HTTP | H2 };
+    this.speech = { protocols: protocolsOn('http', H2) };
     this.isHead = this.isWebSocket = false;
   }
 

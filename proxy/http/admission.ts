@@ -1,6 +1,5 @@
 /** What the policy makes of the request under way: admitted with its verdict and its limits, and asked again when the policy changes. */
 import type { DenyWith } from '../../config/document.ts';
-import { WEBSOCKET } from '../../config/protocols.ts';
 import type { ConnectionFacts } from '../../policy/connection.ts';
 import { DENY, kindOf, ruleOf } from '../../policy/decide.ts';
 import type { SourceWords } from '../balance/pool.ts';
@@ -76,7 +75,7 @@ export class Admission implements TenurePlace {
     const refused = refusal !== null || (denied && !observes);
     const verdict = refused ? ledger.RULE_DENY : denied ? ledger.RULE_WOULD_DENY : ledger.RULE_ALLOW;
     openFlow(context, flow, listener.application, rule, verdict, now);
-    flow.protocols = upgrading ? judgement.spoken | WEBSOCKET : judgement.spoken;
+    flow.protocols = judgement.spokenIn(upgrading);
     flow.bytesIn = bytes;
     const { image } = judgement.decided;
     if (image.hasShadows) countShadows(context, listener.vip, judgement.atom, flow, flow.protocols, judgement.facts(), judgement.known);

@@ -3,13 +3,16 @@
  * the other, so that nearly all of them cost a comparison of bytes.
  */
 import type { TokenIssuer } from '../../config/jwt.ts';
-import type { TokenChecker, TokenFault } from '../identity/token.ts';
+import type { Checked, TokenChecker, TokenFault } from '../identity/token.ts';
 import type { Context } from '../worker/context.ts';
 import type { Judgement } from './judgement.ts';
 import type { RequestHead } from './request-head.ts';
 import { fieldLines } from './sent-fields.ts';
 
 const NOBODY: readonly string[] = [];
+
+/** Where keys change while a token is checked it is checked again; so often, and what came out then counts. */
+const CHECKS_MAX = 3;
 
 /** The connection whose request waits for its token. */
 export interface WaitingRequest {
@@ -28,6 +31,10 @@ export class Bearer {
   private until = 0;
   private checker: TokenChecker | null = null;
   private round = 0;
+  /** Checks for the request that is held, and what the last one came to. */
+  private checks = 0;
+  private checked: Checked | null = null;
+  private checkedBy: TokenChecker | null = null;
 
   constructor(context: Context) {
     this.context = context;
@@ -46,9 +53,15 @@ export class Bearer {
     const token = tokenOf(line.toString('latin1'));
     const known = checker.known(token, now);
     if (known !== null) return this.take(Buffer.from(line), judgement, known.identities, known.fault, known.until);
+    const last = this.checks >= CHECKS_MAX && this.checkedBy === checker ? this.checked : null;
+    // For this request, and for none after it.
+    if (last !== null) return this.take(Buffer.from(line), judgement, last.identities, last.fault, now);
     this.isChecking = true;
-    void checker.check(token, now).then(() => {
+    this.checks = this.checkedBy === checker ? this.checks + 1 : 1;
+    this.checkedBy = checker;
+    void checker.check(token, now).then((checked) => {
       this.isChecking = false;
+      this.checked = checked;
       waiting.tokenChecked();
     });
     return false;
@@ -64,6 +77,8 @@ export class Bearer {
 
   private take(line: Buffer | null, judgement: Judgement, identities: readonly string[], fault: TokenFault | null, until: number): true {
     const isSame = identities === this.identities;
+    this.checks = 0;
+    this.checked = null;
     this.line = line;
     this.checker = judgement.checker;
     this.round = judgement.checker?.round ?? 0;

@@ -23,6 +23,8 @@ export interface ConcludedExchange {
   settle(by: EndedBy, reason: string): void;
 }
 
+const NO_KEYS = 'token-keys: the keys of the issuer of its token cannot be had';
+
 export class Conclusion {
   private readonly host: ExchangeHost;
   private readonly exchange: ConcludedExchange;
@@ -35,6 +37,8 @@ export class Conclusion {
   /** Denied: answered without a server. Whoever brought a token that does not hold is told so, and can come with a better one. */
   deny(keep: boolean, fault: TokenFault | null): void {
     if (fault === null) this.answer(403, 'denied', null, keep && this.keepable, 'policy', 'denied');
+    // Nobody knows whether it holds: the fault is neither the client's nor the policy's.
+    else if (fault === 'no-keys') this.answer(503, 'token-keys', null, this.keepable, 'proxy', NO_KEYS);
     else this.answer(401, 'denied', null, this.keepable, 'policy', `denied, with a token that does not hold: ${fault}`);
   }
 
@@ -142,12 +146,14 @@ export class Conclusion {
     const { host, exchange } = this;
     const { flow, request } = exchange;
     const receipt = host.context.journal.receipt(flow.receipt);
+    // What failed behind the proxy has the names and addresses of servers in it: for the account, and for clients only where the file says so.
+    const shown = status < 500 || host.context.policy.plan.answers === 'full' ? detail : null;
     // A call of gRPC is told by a status of its own, in an answer that is a 200 to HTTP. The account has what became of it, and so does who counts by it.
     const told = (flow.protocols & GRPC) === 0 ? null : (grpcStatus ?? grpcStatusOf(status));
     const bytes =
       told === null
-        ? reply(status, error, receipt, detail, keep, request.isHead, retrySeconds)
-        : replyGrpc(told, error, receipt, detail, keep);
+        ? reply(status, error, receipt, shown, keep, request.isHead, retrySeconds)
+        : replyGrpc(told, error, receipt, shown, keep);
     flow.status = status;
     exchange.countOut(bytes.length);
     host.client.writeBytes(bytes);

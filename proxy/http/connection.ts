@@ -321,6 +321,8 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
   expired(now: number): void {
     if (this.state === BUSY) this.exchange.expired(now);
     else if (this.state === LINGERING) this.leave(this.client.pending > 0);
+    // It has sent its head; who it is takes the time, which has a bound of its own.
+    else if (this.sender.bearer.isChecking) this.expireIn(this.application.timeouts.requestHead);
     else if (this.client.pending > 0) {
       // The last answer has not been taken.
       this.context.policy.ledger.limit(this.listener.application, 'response');

@@ -2,7 +2,7 @@
  * What the policy says of the requests of one client connection. What depends on the connection alone is decided once a generation; the text of a
  * request is only made where a rule asks for it.
  */
-import { HTTP, type ProtocolSet, WEBSOCKET } from '../../config/protocols.ts';
+import { HTTP, type ProtocolSet, protocolsOn, WEBSOCKET } from '../../config/protocols.ts';
 import type { ConnectionFacts } from '../../policy/connection.ts';
 import { ALLOW, DENY, type Decision, decide, kindOf } from '../../policy/decide.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
@@ -80,6 +80,11 @@ export class Judgement implements HeaderLookup {
     return this.speech === null ? HTTP : this.speech.protocols;
   }
 
+  /** hot: the same, where it may be an upgrade to a WebSocket. */
+  spokenIn(upgrading: boolean): ProtocolSet {
+    return upgrading ? protocolsOn('http', this.spoken | WEBSOCKET) : this.spoken;
+  }
+
   /** hot: whether the verdict on the connection is still that of the policy in force and of what is spoken. */
   get isCurrent(): boolean {
     return this.decided === this.context.policy && this.judgedFor === this.spoken;
@@ -112,7 +117,7 @@ export class Judgement implements HeaderLookup {
   onRequest(upgrading: boolean): Decision {
     const kind = kindOf(this.verdict);
     if (!upgrading && (kind === ALLOW || kind === DENY)) return this.verdict;
-    const protocols = upgrading ? this.spoken | WEBSOCKET : this.spoken;
+    const protocols = this.spokenIn(upgrading);
     if (upgrading) {
       const early = decide(this.context.policy.image, this.listener.vip, this.atom, protocols, null, this.known);
       if (kindOf(early) === ALLOW || kindOf(early) === DENY) return early;

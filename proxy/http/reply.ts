@@ -10,6 +10,7 @@ export type ReplyError =
   | 'target-too-long'
   | 'head-too-large'
   | 'connect-not-supported'
+  | 'token-keys'
   | 'no-server'
   | 'dial-failed'
   | 'dial-timeout'
@@ -27,6 +28,7 @@ export const SAYS: Readonly<Record<ReplyError, string>> = {
   'target-too-long': 'The request target is too long.',
   'head-too-large': 'The request head is too large.',
   'connect-not-supported': 'CONNECT is not supported here.',
+  'token-keys': 'Who sends this request cannot be checked at the moment.',
   'no-server': 'No server of this application is available.',
   'dial-failed': 'The server could not be reached.',
   'dial-timeout': 'The server did not accept the connection in time.',

@@ -1,23 +1,34 @@
 /**
  * Fetches the key sets (RFC 7517) of token issuers, on the main thread: when an application names them, from time to time after that, and when a
- * worker has met a token whose key is not there. What is known stays while a location does not answer.
+ * worker has met a token whose key is not there. What is known stays while a location does not answer, and it is asked again before long.
  */
 import { readFile } from 'node:fs/promises';
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import { Agent, request } from 'undici';
 import type { Document } from '../../config/document.ts';
+import type { TokenKeysState } from '../observe/view.ts';
 
 /** Issuers publish a new key a day or more before they sign with it; five minutes are early enough. */
 export const KEYS_REFRESH_MS_DEFAULT = 5 * 60_000;
+/** After a failure; doubled each time, up to a minute: an issuer that restarts is back before its users have given up. */
+export const KEYS_RETRY_MS_DEFAULT = 1_000;
+const RETRY_MS_MAX = 60_000;
 /** Tokens that name keys which do not exist are a client's to make up: they cost the issuer no more than this. */
 const ASKED_AGAIN_MS = 10_000;
 const FETCH_MS = 4_000;
 const BYTES_MAX = 512 * 1024;
 
 export interface KeySourceEvents {
-  /** A set for the workers; null: asked again, and nothing has come of it. */
+  /** A set for the workers; null: asked again, and nothing new has come of it. */
   learnt(location: string, keys: JSONWebKeySet | null): void;
+  /** Said once a reason, not once a failure. */
   trouble(location: string, message: string): void;
+  recovered(location: string): void;
+}
+
+export interface KeyTimes {
+  readonly refreshMs?: number;
+  readonly retryMs?: number;
 }
 
 /** Where the applications of a document want keys from. */
@@ -29,20 +40,32 @@ interface Known {
   keys: JSONWebKeySet | null;
   /** As published, to see whether it changed. */
   text: string;
-  fetchedAt: number;
-  pending: Promise<void> | null;
+  askedAt: number;
+  /** When a good set last came; null: never. */
+  fetchedAt: number | null;
+  fetched: number;
+  failed: number;
+  /** Failures in a row, and what the last one said. */
+  inRow: number;
+  fault: string | null;
+  /** Answers whether something new has come. */
+  pending: Promise<boolean> | null;
+  retry: NodeJS.Timeout | undefined;
 }
 
 export class KeySource {
   readonly #known = new Map<string, Known>();
   readonly #events: KeySourceEvents;
   readonly #timer: NodeJS.Timeout;
+  readonly #retryMs: number;
   readonly #now: () => number;
   // HTTP/1.1 alone, and nothing kept open: it is asked once in minutes.
   readonly #agent = new Agent({ allowH2: false, pipelining: 0, connect: { timeout: FETCH_MS } });
 
-  constructor(events: KeySourceEvents, refreshMs: number = KEYS_REFRESH_MS_DEFAULT, now: () => number = Date.now) {
+  constructor(events: KeySourceEvents, times: KeyTimes = {}, now: () => number = Date.now) {
+    const { refreshMs = KEYS_REFRESH_MS_DEFAULT, retryMs = KEYS_RETRY_MS_DEFAULT } = times;
     this.#events = events;
+    this.#retryMs = retryMs;
     this.#now = now;
     this.#timer = setInterval(() => {
       for (const location of this.#known.keys()) void this.#fetch(location);
@@ -52,10 +75,13 @@ export class KeySource {
 
   /** The locations that the policy in force names; others are forgotten. Fetches what is new, without waiting for it. */
   settle(locations: ReadonlySet<string>): void {
-    for (const location of this.#known.keys()) if (!locations.has(location)) this.#known.delete(location);
+    for (const location of [...this.#known.keys()]) if (!locations.has(location)) this.#forget(location);
     for (const location of locations) {
       if (this.#known.has(location)) continue;
-      this.#known.set(location, { keys: null, text: '', fetchedAt: Number.NEGATIVE_INFINITY, pending: null });
+      this.#known.set(location, {
+        ...{ keys: null, text: '', askedAt: Number.NEGATIVE_INFINITY, fetchedAt: null, fetched: 0, failed: 0 },
+        ...{ inRow: 0, fault: null, pending: null, retry: undefined },
+      });
       void this.#fetch(location);
     }
   }
@@ -64,7 +90,7 @@ export class KeySource {
   wanted(location: string): void {
     const known = this.#known.get(location);
     if (known === undefined) return;
-    if (known.pending !== null || this.#now() - known.fetchedAt >= ASKED_AGAIN_MS) void this.#fetch(location, true);
+    if (known.pending !== null || this.#now() - known.askedAt >= ASKED_AGAIN_MS) void this.#fetch(location, true);
     else this.#events.learnt(location, null);
   }
 
@@ -73,37 +99,71 @@ export class KeySource {
     for (const [location, { keys }] of this.#known) if (keys !== null) yield [location, keys];
   }
 
+  /** How each location does, in the order of the document. */
+  states(): TokenKeysState[] {
+    return [...this.#known].map(([location, { fetchedAt, fetched, failed, fault }]) => ({ location, fetchedAt, fetched, failed, fault }));
+  }
+
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    this.#known.clear();
+    for (const location of [...this.#known.keys()]) this.#forget(location);
     await this.#agent.destroy();
   }
 
+  #forget(location: string): void {
+    clearTimeout(this.#known.get(location)?.retry);
+    this.#known.delete(location);
+  }
+
   async #fetch(location: string, answer = false): Promise<void> {
-    const known = this.#known.get(location)!;
+    const known = this.#known.get(location);
+    if (known === undefined) return;
     if (known.pending === null) {
-      known.fetchedAt = this.#now();
+      known.askedAt = this.#now();
       known.pending = this.#read(location, known).finally(() => {
         known.pending = null;
       });
     }
-    await known.pending;
-    if (answer && this.#known.get(location) === known) this.#events.learnt(location, known.keys);
+    const isNew = await known.pending;
+    if (answer && !isNew && this.#known.get(location) === known) this.#events.learnt(location, null);
   }
 
-  async #read(location: string, known: Known): Promise<void> {
+  /** Answers whether something new has come. */
+  async #read(location: string, known: Known): Promise<boolean> {
     try {
       const text = /^https?:\/\//i.test(location) ? await this.#get(location) : await readFile(location, 'utf8');
-      if (this.#known.get(location) !== known || text === known.text) return;
-      const keys = JSON.parse(text) as JSONWebKeySet;
-      // Throws where it is no key set.
-      createLocalJWKSet(keys);
+      if (this.#known.get(location) !== known) return false;
+      const isNew = known.keys === null || text !== known.text;
+      if (isNew) known.keys = keySetOf(text);
       known.text = text;
-      known.keys = keys;
-      this.#events.learnt(location, keys);
+      this.#succeeded(location, known);
+      if (isNew) this.#events.learnt(location, known.keys);
+      return isNew;
     } catch (error) {
-      if (this.#known.get(location) === known) this.#events.trouble(location, error instanceof Error ? error.message : String(error));
+      if (this.#known.get(location) === known) this.#failed(location, known, error);
+      return false;
     }
+  }
+
+  #succeeded(location: string, known: Known): void {
+    clearTimeout(known.retry);
+    known.fetchedAt = this.#now();
+    known.fetched++;
+    known.inRow = 0;
+    if (known.fault !== null) this.#events.recovered(location);
+    known.fault = null;
+  }
+
+  #failed(location: string, known: Known, error: unknown): void {
+    const { message, code } = error as NodeJS.ErrnoException;
+    // Of several addresses that were tried, the error has a code and no message.
+    const fault = message || code || String(error);
+    known.failed++;
+    if (fault !== known.fault) this.#events.trouble(location, fault);
+    known.fault = fault;
+    clearTimeout(known.retry);
+    const waitMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2 ** Math.min(known.inRow++, 16));
+    known.retry = setTimeout(() => void this.#fetch(location), waitMs).unref();
   }
 
   async #get(location: string): Promise<string> {
@@ -123,4 +183,11 @@ export class KeySource {
     }
     return text;
   }
+}
+
+/** Throws where the text is no key set. */
+function keySetOf(text: string): JSONWebKeySet {
+  const keys = JSON.parse(text) as JSONWebKeySet;
+  createLocalJWKSet(keys);
+  return keys;
 }

@@ -16,7 +16,8 @@ export const KEYS_WAIT_MS = 2_000;
 const IDENTITIES_MAX = 64;
 const IDENTITY_CHARACTERS_MAX = 256;
 
-export type TokenFault = 'several' | 'malformed' | 'issuer' | 'audience' | 'expired' | 'not-yet-valid' | 'signature' | 'no-key';
+/** `no-key`: the issuer has none of that name; `no-keys`: the issuer's keys could not be had, so that nothing is known of the token. */
+export type TokenFault = 'several' | 'malformed' | 'issuer' | 'audience' | 'expired' | 'not-yet-valid' | 'signature' | 'no-key' | 'no-keys';
 
 /** What a token came to. `fault` null: it holds, until `until` (milliseconds since 1970). */
 export interface Checked {
@@ -83,14 +84,14 @@ export class TokenChecker {
     const issuer = this.issuers.find((known) => known.issuer === issuerOf(token));
     if (issuer === undefined) return refusal(issuerOf(token) === null ? 'malformed' : 'issuer', now);
     const first = await this.#verify(token, issuer, now);
-    if (first.fault !== 'no-key') return first;
+    if (first.fault !== 'no-key' && first.fault !== 'no-keys') return first;
     await this.#keys.refresh(issuer.keys);
     return this.#verify(token, issuer, now);
   }
 
   async #verify(token: string, issuer: TokenIssuer, now: number): Promise<Checked> {
     const keys = this.#keys.keysOf(issuer.keys);
-    if (keys === null) return refusal('no-key', now);
+    if (keys === null) return refusal('no-keys', now);
     try {
       const { payload } = await jwtVerify(token, keys, {
         issuer: issuer.issuer,

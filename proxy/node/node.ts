@@ -9,6 +9,7 @@ import { rehearse } from '../../policy/rehearse.ts';
 import { KeySource, keyLocations } from '../identity/key-source.ts';
 import type { Journal } from '../observe/journal-store.ts';
 import type { Logger } from '../observe/log.ts';
+import { Problems } from '../observe/problems.ts';
 import type { Counters, FlowPage, FlowRecord, FlowSearch, NodeView, ServerNameState, ServerState, WorkerState } from '../observe/view.ts';
 import { Book } from '../shared/book.ts';
 import { readNodeLimits } from '../shared/node-limits.ts';
@@ -17,6 +18,7 @@ import type { NameTimes } from '../sources/names.ts';
 import { TlsFiles } from '../tls/tls-files.ts';
 import { removeSocket } from '../wire/listen.ts';
 import { Crew, type Swapped } from './crew.ts';
+import { healthEvents, keyEvents, watchOver } from './findings.ts';
 import { Health } from './health.ts';
 import { JournalPump } from './journal-pump.ts';
 import { LimitPlanner } from './limit-planner.ts';
@@ -26,6 +28,7 @@ import { blockedVips, endpointOf, explainListenError, vipsOf } from './probe.ts'
 import { Renewal, type Why } from './renewal.ts';
 import type { Resolved } from './server-names.ts';
 import { nameStates, serverStates } from './server-states.ts';
+import type { ServerWatch } from './server-watch.ts';
 import { SharedState } from './shared-state.ts';
 import { type Lent, Sockets } from './sockets.ts';
 import { Swaps } from './swaps.ts';
@@ -76,6 +79,7 @@ export class Node implements NodeView {
   readonly node: string;
   readonly startedAt = Date.now();
   readonly pid = process.pid;
+  readonly problems = new Problems();
   private readonly log: Logger;
   private readonly journal: Journal;
   private readonly shared: SharedState;
@@ -97,6 +101,8 @@ export class Node implements NodeView {
   private readonly renewal: Renewal;
   private readonly tls: TlsFiles;
   private readonly keys: KeySource;
+  private readonly watch: ServerWatch;
+  readonly tokenKeys = () => this.keys.states();
 
   /** `sockets`: listening sockets that were bound elsewhere; they are the node's from here on. */
   constructor(settings: NodeSettings, journal: Journal, log: Logger, sockets = new Sockets(settings.workers)) {
@@ -112,15 +118,13 @@ export class Node implements NodeView {
       trouble: (owner, message) => log.warn({ owner, message }, 'files of TLS'),
     });
     this.planner = new Planner(this.shared.servers, this.tls);
-    this.health = new Health(this.shared.servers, this.planner, (pool) => this.tls.pool(pool), {
-      changed: (pool, server, up, detail) => log[up ? 'info' : 'warn']({ pool, server, detail }, up ? 'server is up' : 'server is down'),
-    });
+    this.health = new Health(this.shared.servers, this.planner, (pool) => this.tls.pool(pool), healthEvents(log));
     const isBusy = (pool: string, server: string) => this.planner.isBusy(pool, server);
     this.renewal = new Renewal(log, (why) => this.renew(why), isBusy, settings.names);
-    this.keys = new KeySource({
-      learnt: (location, keys) => this.crew.teach(location, keys),
-      trouble: (location, message) => log.warn({ location, message }, 'keys of a token issuer cannot be had; those that are known stay'),
-    });
+    this.keys = new KeySource(keyEvents(log, (location, keys) => this.crew.teach(location, keys)));
+    const { problems, planner, keys, tls, renewal } = this;
+    const inForce = () => this.inForce?.resolved ?? null;
+    this.watch = watchOver({ problems, planner, table: this.shared.servers, keys, tls, faultOf: renewal.faultOf, inForce }, log);
     this.pump = new JournalPump(rings, journal);
     this.crew = new Crew(this.shared.memory, rings, {
       died: (worker, why) => this.workerDied(worker, why),
@@ -160,6 +164,11 @@ export class Node implements NodeView {
     return { ok: true, document, image: document === written ? alone : this.renewal.compile(document) };
   }
 
+  /** What databases and name servers do not tell of a document that was prepared or applied, a line each. */
+  unknownOf(document: Document): string[] {
+    return this.renewal.unknownOf(document);
+  }
+
   private async applyNow(written: Document, lay: Lay): Promise<ApplyResult> {
     // A swap would open VIPs again that the drain has closed.
     if (this.draining) return this.refuse(['this node is leaving; a change has to wait for the next start']);
@@ -195,10 +204,6 @@ export class Node implements NodeView {
       kept: sum((answer) => answer.kept),
       milliseconds,
     } as const;
-    this.log.info(
-      { generation, revoked: outcome.revoked, draining: outcome.draining, kept: outcome.kept, milliseconds },
-      'policy in force',
-    );
     return outcome;
   }
 
@@ -284,6 +289,7 @@ export class Node implements NodeView {
     this.renewal.stop();
     this.tls.stop();
     this.health.stop();
+    this.watch.stop();
     await this.keys.stop();
     const patienceMs = handedOver ? withinMs / 2 : this.sockets.vips.size > 0 ? Math.min(LAST_WORD_MS, withinMs / 2) : 0;
     this.sockets.close();
@@ -323,7 +329,8 @@ export class Node implements NodeView {
   }
 
   servers(): ServerState[] {
-    return this.inForce === null ? [] : serverStates(this.inForce.resolved, this.planner, this.shared.servers, this.health, Date.now());
+    const { inForce, planner, shared, health, renewal } = this;
+    return inForce === null ? [] : serverStates(inForce.resolved, planner, shared.servers, health, renewal.faultOf, Date.now());
   }
 
   serverNames(): ServerNameState[] {

@@ -4,7 +4,18 @@
  */
 import type { JSONWebKeySet } from 'jose';
 import type { Prefix } from '../../config/address.ts';
-import type { Balance, Ejection, Endpoint, Limits, Mode, Retries, RuleLimits, ServerProtocol, Timeouts } from '../../config/document.ts';
+import type {
+  Answers,
+  Balance,
+  Ejection,
+  Endpoint,
+  Limits,
+  Mode,
+  Retries,
+  RuleLimits,
+  ServerProtocol,
+  Timeouts,
+} from '../../config/document.ts';
 import type { TokenIssuer } from '../../config/jwt.ts';
 import type { ProxyProtocolIn, ProxyProtocolOut } from '../../config/proxy-protocol.ts';
 import type { Route } from '../../config/route.ts';
@@ -22,6 +33,8 @@ export interface Plan {
   readonly applications: readonly PlannedApplication[];
   readonly pools: readonly PlannedPool[];
   readonly connectionsMax: number;
+  /** How much clients are told of what failed behind the proxy. */
+  readonly answers: Answers;
   /** null where no rule has limits. */
   readonly limits: PlannedLimits | null;
   /** Listening sockets that the main thread has for the workers; absent where they bind all by themselves. */

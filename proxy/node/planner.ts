@@ -47,6 +47,7 @@ export class Planner {
       generation,
       image: image.buffer,
       connectionsMax: document.process.connections,
+      answers: document.process.answers,
       pools,
       applications: document.applications.map((application) => ({
         name: application.name,

@@ -11,6 +11,7 @@ import { nextChange } from '../../policy/schedule.ts';
 import type { Logger } from '../observe/log.ts';
 import type { NameTimes } from '../sources/names.ts';
 import { Sources } from '../sources/sources.ts';
+import { unknownOf } from '../sources/unknown.ts';
 import { type Resolved, ServerNames } from './server-names.ts';
 
 /** Schedules are looked at this often at least: clocks may be set, and a timer doesn't notice. */
@@ -24,6 +25,8 @@ export class Renewal {
   private sources: Sources | null = null;
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
+  /** In force. */
+  private document: Document | null = null;
 
   private readonly names: ServerNames;
   private readonly times: NameTimes | undefined;
@@ -37,7 +40,7 @@ export class Renewal {
   ) {
     this.log = log;
     this.due = due;
-    this.names = new ServerNames(log, isBusy);
+    this.names = new ServerNames(log, isBusy, this.faultOf);
     this.times = times;
   }
 
@@ -48,12 +51,17 @@ export class Renewal {
       document.process,
       {
         changed: () => this.due('sources'),
-        trouble: (what, message) => this.log.warn({ what, message }, 'cannot be looked up; the last good answer stays'),
+        trouble: (what, message) => this.log.warn({ what, message }, this.lossOf(what)),
         recovered: (what) => this.log.info({ what }, 'is looked up again'),
       },
       this.times,
     );
     return this.sources.want(document);
+  }
+
+  /** What is not known of a document that was learnt, a line each. */
+  unknownOf(document: Document): string[] {
+    return this.sources === null ? [] : unknownOf(document, this.sources);
   }
 
   /** The policy of a document as of now. */
@@ -69,10 +77,23 @@ export class Renewal {
   /** A policy has come into force: from here on its sources are watched, and its next change is waited for. */
   watch(document: Document, resolved: Resolved, image: Image): void {
     this.sources?.settle(document);
-    this.names.settle(resolved);
+    this.names.settle(resolved, document !== this.document);
+    this.document = document;
     for (const { segment, what, closes } of this.sources === null ? [] : unresolvedOf(document, this.sources.knowledge()))
       this.log.warn({ segment, what, closes }, 'a part of a segment is not known');
     this.arm(document, image);
+  }
+
+  /** Why a host that the document names has no address, or why its last lookup failed: the code of the resolver; null where neither is so. */
+  readonly faultOf = (host: string): string | null => this.sources?.faultOf(host) ?? null;
+
+  /** What the trouble with a name or a database comes to. */
+  private lossOf(what: string): string {
+    const isName = this.faultOf(what) !== null;
+    const addresses = this.sources?.knowledge().names.get(what) ?? [];
+    return isName && addresses.length === 0
+      ? 'cannot be looked up: the name has no address'
+      : 'cannot be looked up; the last good answer stays';
   }
 
   stop(): void {

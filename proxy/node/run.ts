@@ -1,6 +1,6 @@
 /** Runs a node from a file until it is told to stop or followed: start, reload on SIGHUP, drain on SIGTERM and Ctrl-C, successor on SIGUSR2. */
 import { join } from 'node:path';
-import type { Document } from '../../config/document.ts';
+import type { AdminToken, Document } from '../../config/document.ts';
 import type { Source } from '../../config/load.ts';
 import { formatProblem } from '../../config/problem.ts';
 import type { Admin } from '../admin/server.ts';
@@ -9,8 +9,9 @@ import { openJournal } from '../observe/journal-store.ts';
 import { type Logger, type LogLevel, openLog } from '../observe/log.ts';
 import { Audit } from '../versions/audit.ts';
 import { Control } from '../versions/control.ts';
+import { type DiskTrouble, whyNotKept } from '../versions/durable.ts';
 import { readGiven } from '../versions/given.ts';
-import type { Refused } from '../versions/orders.ts';
+import { formatView, type Refused } from '../versions/orders.ts';
 import { VersionStore } from '../versions/store.ts';
 import { removeSocket } from '../wire/listen.ts';
 import { takeActivated } from './activation.ts';
@@ -20,6 +21,7 @@ import { Node } from './node.ts';
 import { Ownership } from './ownership.ts';
 import { Service } from './service.ts';
 import { Sockets } from './sockets.ts';
+import { isStateNamed, stateFault } from './state-folder.ts';
 import { startSuccessor } from './successor.ts';
 
 export interface RunOptions {
@@ -34,6 +36,8 @@ export interface RunOptions {
   readonly successor?: readonly string[] | null;
   /** Overrides the file. */
   readonly logLevel?: LogLevel;
+  /** Beside those of the file: whose orders are taken as well. */
+  readonly tokens?: readonly AdminToken[];
   readonly onReady?: (info: { vips: string[]; admin: string | null }) => void;
 }
 
@@ -50,6 +54,8 @@ export class StartError extends Error {
 /** A second signal this long after the first one ends the drain at once. */
 const HURRY_AFTER_MS = 1_000;
 const UNIX = 'unix:';
+/** How late the list of problems may know of one. */
+const PROBLEMS_MS = 2_000;
 
 /** Resolves with the exit status when the node has drained. Rejects with an error that has a `code` where it cannot start. */
 export async function runNode(options: RunOptions): Promise<number> {
@@ -64,9 +70,13 @@ export async function runNode(options: RunOptions): Promise<number> {
   for (const lent of takeActivated(process.env, document)) sockets.add(lent);
   // Listened for from here on: a node that is told to stop while it starts stops in order, too.
   const stopping = stopSignal();
-  const ownership = await Ownership.claim(settings.state, options.takeover ?? false, log);
+  const stateTrouble = settings.state === null ? null : await stateFault(settings.state);
+  if (stateTrouble !== null && isStateNamed(document))
+    throw new StartError('state-unusable', `process.state: ${stateTrouble}, or write state: off to keep nothing`);
+  const state = stateTrouble === null ? settings.state : null;
+  const ownership = await Ownership.claim(state, options.takeover ?? false, log);
   try {
-    return await runOwned({ ...options, document, sources, log, sockets, workers, ownership, stopping });
+    return await runOwned({ ...options, document, sources, log, sockets, workers, ownership, stopping, state, stateTrouble });
   } catch (error) {
     // The process that was to be followed goes on as before.
     ownership.predecessor?.giveUp();
@@ -84,14 +94,18 @@ interface Owned extends RunOptions {
   readonly workers: number;
   readonly ownership: Ownership;
   readonly stopping: Promise<string>;
+  /** null: everything is kept in memory. */
+  readonly state: string | null;
+  /** Why the usual state folder, which no file names, is done without. */
+  readonly stateTrouble: string | null;
 }
 
 async function runOwned(owned: Owned): Promise<number> {
-  const { document, log, sockets, ownership } = owned;
+  const { document, log, sockets, ownership, state, stateTrouble } = owned;
   const settings = document.process;
   const { predecessor } = ownership;
   const journal = openJournal({
-    directory: settings.state === null ? null : join(settings.state, 'journal'),
+    directory: state === null ? null : join(state, 'journal'),
     sizeBytes: settings.journal.sizeBytes,
     segmentBytes: settings.journal.segmentBytes,
     ageMs: settings.journal.ageMs,
@@ -108,7 +122,18 @@ async function runOwned(owned: Owned): Promise<number> {
   }
   const service = new Service({ ...process.env }, log);
   const node = new Node({ node: settings.node, workers: owned.workers }, journal, log, sockets);
-  const control = new Control(node, await openVersions(settings.state, log), await openAudit(settings.state, log), log);
+  if (stateTrouble !== null) {
+    const message = `${stateTrouble}: versions, audit and journal are kept in memory, and a restart will not know them`;
+    log.error({}, message);
+    node.problems.set('state', '', message);
+  }
+  node.problems.ask('journal', () => {
+    const trouble = journal.trouble();
+    return trouble === null ? [] : [['', `${trouble.message} Dropped since the start: ${node.counters().journal.dropped}.`, trouble.since]];
+  });
+  // Looked at without anybody who asks, so that the list knows since when.
+  const looking = setInterval(() => node.problems.counts(), PROBLEMS_MS).unref();
+  const control = new Control(node, ...(await openKept(state, log)), log);
   let admin: Admin | null = null;
   const followed = Promise.withResolvers<string>();
   let isReady = false;
@@ -150,7 +175,13 @@ async function runOwned(owned: Owned): Promise<number> {
   for (const path of sockets.settle()) if (path.startsWith(UNIX)) removeSocket(path.slice(UNIX.length));
   const history = new History();
   const sampling = keepHistory(node, history);
-  const place = new AdminPlace(settings, node, history, log, control);
+  const place = new AdminPlace(
+    { ...settings, adminTokens: [...settings.adminTokens, ...(owned.tokens ?? [])] },
+    node,
+    history,
+    log,
+    control,
+  );
   if (predecessor !== null) {
     // Orders that come before the folder is this process's wait until it is.
     const begin = await control.hold();
@@ -196,6 +227,7 @@ async function runOwned(owned: Owned): Promise<number> {
   if (wasFollowed) await followed.promise;
   const cut = await node.drain(owned.drainMs, wasFollowed);
   sampling.stop();
+  clearInterval(looking);
   await adminLeft;
   await admin?.close();
   if (!wasFollowed) ownership.close(false);
@@ -230,9 +262,7 @@ async function reloadFile(
   const result = await control.reload(sources, loaded).catch(fault);
   service.ready(result.ok ? status() : 'the file is not applied; the last good policy stays in force');
   if (!result.ok) {
-    const problems = (result.problems ?? []).map(
-      (problem) => `${problem.at === null ? '' : `${problem.at}: `}error[${problem.code}]: ${problem.message}`,
-    );
+    const problems = (result.problems ?? []).map(formatView);
     log.error(
       { problems: problems.length > 0 ? problems : [result.message] },
       'the file is not applied; the last good policy stays in force',
@@ -248,22 +278,28 @@ function fault(error: unknown): Refused {
   return { ok: false, code: 'refused', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
 }
 
-/** A folder that cannot be used costs the versions, which are then kept in memory, and never the start. */
-async function openVersions(state: string | null, log: Logger): Promise<VersionStore> {
+/** Versions and audit. What cannot be written later waits in memory; what cannot be read now is a folder to be looked at before the start. */
+async function openKept(state: string | null, log: Logger): Promise<[VersionStore, Audit]> {
+  const folder = state === null ? null : join(state, 'versions');
+  const told = (unwritten: string, written: string) => (trouble: DiskTrouble | null) =>
+    trouble === null ? log.info({}, written) : log.error({ code: trouble.code, why: trouble.why }, unwritten);
   try {
-    return await VersionStore.open(state === null ? null : join(state, 'versions'));
+    return [
+      await VersionStore.open(folder, {
+        onTrouble: told(
+          'versions cannot be written; they are kept in memory, and a restart would not know them',
+          'versions are written again',
+        ),
+      }),
+      await Audit.open(folder, {
+        onTrouble: told('the audit cannot be written; its entries wait in memory', 'the audit is written again, with all that has waited'),
+      }),
+    ];
   } catch (error) {
-    log.error({ err: error }, 'versions cannot be kept on disk; they are kept in memory, and a restart will not know them');
-    return VersionStore.open(null);
-  }
-}
-
-async function openAudit(state: string | null, log: Logger): Promise<Audit> {
-  try {
-    return await Audit.open(state === null ? null : join(state, 'versions'));
-  } catch (error) {
-    log.error({ err: error }, 'the audit cannot be kept on disk; it is kept in memory');
-    return Audit.open(null);
+    throw new StartError(
+      'state-unusable',
+      `process.state: ${folder} cannot be read (${whyNotKept(error).why}), or write state: off to keep nothing`,
+    );
   }
 }
 

@@ -26,17 +26,23 @@ export interface ResolvedName {
   readonly refused: readonly { readonly text: string; readonly why: string }[];
 }
 
+/** Ends the keys of what was said of names without an address. */
+const NO_ADDRESS = ' no address';
+
 export class ServerNames {
   private readonly log: Logger;
   /** Whether a server carries flows. */
   private readonly isBusy: (pool: string, server: string) => boolean;
+  /** The code of the resolver for a host that has no address. */
+  private readonly faultOf: (host: string) => string | null;
   private inForce: Resolved | null = null;
-  /** What has been said: refused addresses, and names without an answer. */
+  /** What has been said: refused addresses, and names without an address. */
   private said = new Set<string>();
 
-  constructor(log: Logger, isBusy: (pool: string, server: string) => boolean) {
+  constructor(log: Logger, isBusy: (pool: string, server: string) => boolean, faultOf: (host: string) => string | null) {
     this.log = log;
     this.isBusy = isBusy;
+    this.faultOf = faultOf;
   }
 
   /** Changes nothing. */
@@ -54,18 +60,25 @@ export class ServerNames {
     return { document: { ...document, pools }, names };
   }
 
-  /** It is in force now. */
-  settle(resolved: Resolved): void {
+  /** It is in force now. `anew`: by somebody's order, who is told again of what has no address. */
+  settle(resolved: Resolved, anew: boolean): void {
     this.inForce = resolved;
     const said = new Set<string>();
-    for (const { pool, server, isKnown, refused } of resolved.names) {
-      const { text } = server.endpoint;
+    const before = anew ? new Set([...this.said].filter((key) => !key.endsWith(NO_ADDRESS))) : this.said;
+    for (const { pool, server, isKnown, inUse, refused } of resolved.names) {
+      const { text, host } = server.endpoint;
       const say = (what: string, tell: () => void) => {
         const key = `${pool} ${text} ${what}`;
-        if (!this.said.has(key)) tell();
+        if (!before.has(key)) tell();
         said.add(key);
       };
-      if (!isKnown) say('unknown', () => this.log.warn({ pool, server: text }, 'a server has no address yet: its name has had no answer'));
+      if (inUse === 0 && refused.length === 0) {
+        const why = isKnown ? 'its name has none' : 'its name has had no answer yet';
+        // Once for each reason: another code is news.
+        const code = this.faultOf(host);
+        say(`${code}${NO_ADDRESS}`, () => this.log.warn({ pool, server: text, code }, `a server has no address: ${why}`));
+      } else if ([...this.said].some((key) => key.startsWith(`${pool} ${text} `) && key.endsWith(NO_ADDRESS)))
+        this.log.info({ pool, server: text }, 'a server has an address again');
       for (const { text: address, why } of refused)
         say(address, () => {
           hitNodeLimit('server-outside-lane');

@@ -6,6 +6,9 @@ import type { Health } from './health.ts';
 import type { Planner } from './planner.ts';
 import type { Resolved, ResolvedName } from './server-names.ts';
 
+/** The code of the resolver for a host that has no address, or whose last lookup failed. */
+export type FaultOf = (host: string) => string | null;
+
 const NO_DIALS = Object.fromEntries(DIAL_RESULTS.map((result) => [result, 0])) as Record<DialResult, number>;
 
 /** In the order of the document, whose servers the planner must have planned; what names have that is no server stands after the servers of its pool. */
@@ -14,6 +17,7 @@ export function serverStates(
   planner: Planner,
   table: ServerTable,
   health: Health,
+  faultOf: FaultOf,
   now: number,
 ): ServerState[] {
   return document.pools.flatMap((pool) => [
@@ -40,20 +44,26 @@ export function serverStates(
         },
       ];
     }),
-    ...names.filter((name) => name.pool === pool.name).flatMap(absent),
+    ...names.filter((name) => name.pool === pool.name).flatMap((name) => absent(name, faultOf)),
   ]);
 }
 
 /** What a name has that is no server. */
-function absent({ pool, server, isKnown, inUse, refused }: ResolvedName): ServerState[] {
+function absent(name: ResolvedName, faultOf: FaultOf): ServerState[] {
+  const { pool, server, inUse, refused } = name;
   const { text } = server.endpoint;
   const state = (address: string, checkDetail: string): ServerState => ({
     ...{ pool, server: address, name: text, weight: server.weight, draining: server.drain, up: false, checkDetail },
     ...{ ejectedUntil: 0, flowsActive: 0, dials: NO_DIALS },
   });
-  if (!isKnown) return [state(text, 'its name has had no answer yet')];
-  if (inUse === 0 && refused.length === 0) return [state(text, 'its name has no address of its own')];
+  if (inUse === 0 && refused.length === 0) return [state(text, absence(name, faultOf))];
   return refused.map((one) => state(one.text, `never dialled: ${one.why}`));
+}
+
+/** Why a name has no address, with the code of the resolver. */
+export function absence({ server, isKnown }: ResolvedName, faultOf: FaultOf): string {
+  const code = faultOf(server.endpoint.host);
+  return `${isKnown ? 'its name has no address of its own' : 'its name has had no answer yet'}${code === null ? '' : ` (${code})`}`;
 }
 
 /** Servers by name, each as one. */

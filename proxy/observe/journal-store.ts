@@ -54,6 +54,8 @@ export interface Journal {
   search(search: FlowSearch): Promise<FlowPage>;
   /** Sums since the start. `bytes` and `written` count what was kept, on disk or in memory. */
   counts(): { written: number; dropped: number; bytes: number };
+  /** Why records are dropped now; null where they are kept. */
+  trouble(): (JournalTrouble & { readonly since: number }) | null;
   /** Another process has written into the folder and has ended: its records are part of the journal from here on. */
   readFolder(): void;
   /** Writes what waits and lets go of the file. What is appended afterwards is dropped. */
@@ -89,7 +91,7 @@ class JournalStore implements Journal {
   #inFlight: Chunk[] = [];
   #writing: Promise<void> | null = null;
   #retryTimer: NodeJS.Timeout | null = null;
-  #trouble: string | null = null;
+  #trouble: (JournalTrouble & { readonly since: number }) | null = null;
   #closed = false;
   #ageTimer: NodeJS.Timeout | null = null;
   /** When the segment that is being written was begun. */
@@ -168,6 +170,10 @@ class JournalStore implements Journal {
 
   counts(): { written: number; dropped: number; bytes: number } {
     return { written: this.#written, dropped: this.#dropped, bytes: this.#bytes };
+  }
+
+  trouble(): (JournalTrouble & { readonly since: number }) | null {
+    return this.#trouble;
   }
 
   readFolder(): void {
@@ -249,7 +255,7 @@ class JournalStore implements Journal {
       this.#writing = null;
       if (kept) {
         // A queue that is still half full is about to be full again: no news of health yet.
-        if (this.#trouble !== SLOW_DISK || this.#queuedBytes < QUEUE_BYTES_MAX / 2) this.#setTrouble(null);
+        if (this.#trouble?.code !== SLOW_DISK || this.#queuedBytes < QUEUE_BYTES_MAX / 2) this.#setTrouble(null);
       } else if (!this.#closed) {
         this.#retryTimer = setTimeout(() => {
           this.#retryTimer = null;
@@ -346,9 +352,8 @@ class JournalStore implements Journal {
   }
 
   #setTrouble(trouble: JournalTrouble | null): void {
-    const code = trouble?.code ?? null;
-    if (code === this.#trouble) return;
-    this.#trouble = code;
+    if (trouble?.code === this.#trouble?.code) return;
+    this.#trouble = trouble === null ? null : { ...trouble, since: this.#trouble?.since ?? Date.now() };
     this.#options.onTrouble(trouble);
   }
 }

@@ -1,5 +1,5 @@
 /** The node's log: JSON lines on standard error, written by the main thread in the background. Workers send it words; they never write. */
-import { destination, pino } from 'pino';
+import { destination, pino, stdSerializers } from 'pino';
 
 export interface Logger {
   info(fields: object, message: string): void;
@@ -15,7 +15,13 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 export function openLog(level: LogLevel, node: string): Logger {
   const out = destination({ fd: 2, sync: false });
   const log = pino(
-    { level, base: { node }, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    {
+      level,
+      base: { node },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: shownError },
+    },
     out,
   );
   return {
@@ -31,4 +37,12 @@ export function openLog(level: LogLevel, node: string): Logger {
       }
     },
   };
+}
+
+/** What the system says needs no stack: where in our code it was met tells an operator nothing, and looks like a fault of ours. */
+function shownError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  if (code === undefined || syscall === undefined) return stdSerializers.err(error);
+  return { type: error.name, code, message };
 }

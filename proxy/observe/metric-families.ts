@@ -1,5 +1,6 @@
 /** Which families a node exports and the series of each: names and labels of the public contract, then bounded extras. */
 import type { Application, Document } from '../../config/document.ts';
+import { keyFamilies } from './key-families.ts';
 import type { MetricFamily, Sample } from './metric-family.ts';
 import { serverFamilies } from './server-families.ts';
 import { possibleVerdicts, ruleCountersByName } from './verdicts.ts';
@@ -16,8 +17,14 @@ export interface AdminCounts {
   readonly certificate_ends: string | null;
 }
 
+/** What waits for a disk that takes it. */
+export interface UnwrittenCounts {
+  readonly audit: number;
+  readonly versions: number;
+}
+
 /** Every family of one scrape, in the order in which they are printed. */
-export function metricFamilies(view: NodeView, admin: AdminCounts | null = null): MetricFamily[] {
+export function metricFamilies(view: NodeView, admin: AdminCounts | null = null, unwritten: UnwrittenCounts | null = null): MetricFamily[] {
   const counters = view.counters();
   const policy = view.policy();
   return [
@@ -25,7 +32,9 @@ export function metricFamilies(view: NodeView, admin: AdminCounts | null = null)
     ...httpFamilies(counters, policy.document),
     ...tlsFamilies(view, counters),
     ...serverFamilies(view),
+    ...keyFamilies(view.tokenKeys()),
     ...nodeFamilies(view, counters, policy.generation),
+    ...problemFamilies(view, unwritten),
     ...(admin === null ? [] : adminFamilies(admin)),
     ...processFamilies(view.startedAt),
   ];
@@ -150,6 +159,31 @@ function nodeFamilies(view: NodeView, counters: Counters, generation: number): M
     gauge('bulkhead_build_info', 'Always 1; the labels say what runs.', [
       { labels: { version: view.version, runtime: process.version, node: view.node }, value: 1 },
     ]),
+  ];
+}
+
+function problemFamilies(view: NodeView, unwritten: UnwrittenCounts | null): MetricFamily[] {
+  const counts = [...view.problems.counts()];
+  return [
+    gauge(
+      'bulkhead_problems',
+      'What is wrong now, by kind; bulkhead status says it in words.',
+      counts.map(([kind, value]) => ({ labels: { kind }, value })),
+    ),
+    ...(unwritten === null
+      ? []
+      : [
+          gauge(
+            'bulkhead_audit_unwritten',
+            'Entries of the audit that wait for the disk, or were given up meanwhile.',
+            single(unwritten.audit),
+          ),
+          gauge(
+            'bulkhead_versions_unwritten',
+            'Versions that wait for the disk: a restart would not know them.',
+            single(unwritten.versions),
+          ),
+        ]),
   ];
 }
 

@@ -5,7 +5,7 @@
  * Label values come from the document (applications, rules, pools, servers) and from fixed lists, never from traffic.
  */
 import { Registry } from 'prom-client';
-import { type AdminCounts, metricFamilies } from './metric-families.ts';
+import { type AdminCounts, metricFamilies, type UnwrittenCounts } from './metric-families.ts';
 import type { MetricFamily } from './metric-family.ts';
 import type { NodeView } from './view.ts';
 
@@ -20,9 +20,9 @@ export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
  * The text that `GET /metrics` answers. The library escapes and formats; its own `Counter` and `Histogram` are passed over, because they
  * can only be incremented and observed, and what is known here are sums and ready bucket counts. It throws what the view throws.
  */
-export function metricsText(view: NodeView, admin: AdminCounts | null = null): Promise<string> {
+export function metricsText(view: NodeView, admin: AdminCounts | null = null, unwritten: UnwrittenCounts | null = null): Promise<string> {
   const registry = new Registry();
-  for (const family of metricFamilies(view, admin)) {
+  for (const family of metricFamilies(view, admin, unwritten)) {
     const printable: PrintableMetric = { ...family, get: () => family };
     // The declared parameter is one of the library's own classes; printing asks for no more than `name` and `get`.
     registry.registerMetric(printable as unknown as Parameters<Registry['registerMetric']>[0]);

@@ -53,9 +53,9 @@ export function serverFamilies(view: Pick<NodeView, 'servers' | 'serverNames'>, 
     ),
     family(
       'bulkhead_server_resolved',
-      'Of a server by name: 1 once its name has had an answer.',
+      'Of a server by name: 1 while its name has an address, 0 until then.',
       'gauge',
-      names.map(({ pool, server, isKnown }) => ({ labels: { pool, server }, value: isKnown ? 1 : 0 })),
+      names.map(({ pool, server, inUse, refused }) => ({ labels: { pool, server }, value: inUse + refused > 0 ? 1 : 0 })),
     ),
     family(
       'bulkhead_server_addresses',

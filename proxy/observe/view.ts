@@ -21,6 +21,8 @@ export interface NodeView {
   serverNames(): ServerNameState[];
   /** Certificates of applications, and how often new ones were no good. */
   certificates(): { readonly inUse: readonly CertificateState[]; readonly failures: number };
+  /** Key sets of token issuers. */
+  tokenKeys(): TokenKeysState[];
   workers(): WorkerState[];
   /** Live flows, newest first, at most `limit`; asks the workers. */
   liveFlows(limit: number): Promise<FlowRecord[]>;
@@ -33,6 +35,40 @@ export interface NodeView {
   applies(): { applied: number; refused: number };
   /** The last problem that kept a reload from being applied; null when the last one was. */
   lastRefusal(): { at: number; problems: string[] } | null;
+  /** What is wrong now, whoever has found it. */
+  readonly problems: {
+    list(): readonly Problem[];
+    counts(): ReadonlyMap<ProblemKind, number>;
+  };
+}
+
+/** What can be wrong with a node that runs. Names of metrics' labels and of the API: they stay. */
+export const PROBLEM_KINDS = [
+  'state',
+  'audit',
+  'version',
+  'journal',
+  'reload',
+  'certificate',
+  'token-keys',
+  'pool',
+  'server-name',
+] as const;
+export type ProblemKind = (typeof PROBLEM_KINDS)[number];
+
+export interface Problem {
+  /**
+   * `state`: the state folder; `audit` and `version`: cannot be written; `journal`: drops records; `reload`: the file was
+   * refused; `certificate`: expired, about to, or its files cannot be read; `token-keys`: cannot be had; `pool`: no server takes
+   * flows; `server-name`: has no address.
+   */
+  readonly kind: ProblemKind;
+  /** What it is about, by its name in the file: a pool, `web/orders.internal:80`, a location of keys; empty where it is the node itself. */
+  readonly subject: string;
+  /** One sentence that says what is wrong, and what to do. */
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
 }
 
 /** Sums over all workers since the node started. Every number only grows, `active` aside. */
@@ -116,6 +152,19 @@ export interface ServerNameState {
   readonly refused: number;
   /** Dials to addresses that it had once. */
   readonly goneDials: Readonly<Record<DialResult, number>>;
+}
+
+/** The key set of a token issuer. */
+export interface TokenKeysState {
+  /** As written. */
+  readonly location: string;
+  /** When a good set last came, in milliseconds since the epoch; null: never. */
+  readonly fetchedAt: number | null;
+  /** How often it was had, and was not, since the policy names it. */
+  readonly fetched: number;
+  readonly failed: number;
+  /** Why it could not be had the last time; null where it was. */
+  readonly fault: string | null;
 }
 
 export interface CertificateState {

@@ -2,12 +2,9 @@
  * What a flow is beside its protocol: a WebSocket upgrade in HTTP, gRPC in HTTP/2. Only asked where a rule could tell the difference, since
  * it takes more bytes to see. Pure, as detection is.
  */
-import { HTTP, type ProtocolSet, protocolBit, WEBSOCKET } from '../../config/protocols.ts';
+import { GRPC, H2, HTTP, type ProtocolSet, protocolsOn, WEBSOCKET } from '../../config/protocols.ts';
 import type { Held } from '../wire/held.ts';
 import { DETECT_BYTES_MAX, detectClient, MORE } from './detect.ts';
-
-const H2 = protocolBit('h2')!;
-const GRPC = protocolBit('grpc')!;
 
 /** What a flow of this protocol may be beside; 0 for nothing. */
 function refinementOf(found: ProtocolSet): ProtocolSet {
@@ -18,7 +15,7 @@ function refinementOf(found: ProtocolSet): ProtocolSet {
 export function detectAsFar({ bytes, length }: Held, verdict: (protocols: ProtocolSet) => number): ProtocolSet {
   const found = detectClient(bytes, length);
   const refinement = refinementOf(found);
-  return refinement === 0 || verdict(found) === verdict(found | refinement) ? found : refineClient(found, bytes, length);
+  return refinement === 0 || verdict(found) === verdict(protocolsOn('tcp', refinement)) ? found : refineClient(found, bytes, length);
 }
 
 /** `found` with what it is beside; MORE while that cannot be told, which ends with DETECT_BYTES_MAX bytes. */
@@ -34,7 +31,7 @@ function refineHttp(bytes: Buffer, length: number): ProtocolSet {
   const end = bytes.subarray(0, length).indexOf('\r\n\r\n');
   if (end < 0) return length < DETECT_BYTES_MAX ? MORE : HTTP;
   const head = bytes.toString('latin1', 0, end + 2);
-  return /\r\nupgrade:[^\r\n]*\bwebsocket\b/i.test(head) ? HTTP | WEBSOCKET : HTTP;
+  return /\r\nupgrade:[^\r\n]*\bwebsocket\b/i.test(head) ? protocolsOn('tcp', WEBSOCKET) : HTTP;
 }
 
 const PREFACE_BYTES = 24;
@@ -58,7 +55,7 @@ function refineH2(bytes: Buffer, length: number): ProtocolSet {
     const type = bytes[at + 3];
     if (type === HEADERS || type === CONTINUATION) {
       const block = bytes.subarray(at + FRAME_HEAD_BYTES, Math.min(end, length));
-      if (isGrpc(block)) return H2 | GRPC;
+      if (isGrpc(block)) return protocolsOn('tcp', GRPC);
       // END_HEADERS.
       if (end <= length && (bytes[at + 4]! & 4) !== 0) return H2;
     }

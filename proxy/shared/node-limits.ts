@@ -19,6 +19,10 @@ export const NODE_LIMITS = [
   'journal-text',
   /** Chunks of records that found 8 MiB waiting for the disk already. */
   'journal-queue',
+  /** Entries of the audit that were given up, because 1,000 younger ones wait for the disk. */
+  'audit-waiting',
+  /** Versions that were given up, because 50 younger ones wait for the disk, or 16 MiB of them. */
+  'versions-waiting',
   /** Searches of the journal that gave up for this time. */
   'journal-scan',
   /** Segments that went because 4,096 of them are enough, before the journal was full. */

@@ -27,8 +27,8 @@ const JITTER = 0.1;
 
 export interface NameEvents {
   changed(): void;
-  /** `message` null: it is answered again. */
-  trouble(name: string, message: string | null): void;
+  /** `code`: of the name server or of the way there, said when it changes; null: the name has addresses again, and its lookups work. */
+  trouble(name: string, code: string | null): void;
 }
 
 type Family = 4 | 6;
@@ -38,6 +38,8 @@ class Name {
   /** By family; null where no answer was ever had. */
   readonly answers: Record<Family, readonly Address[] | null> = { 4: null, 6: null };
   failures = 0;
+  /** Why it has no address, or why the last lookup failed: `ENOTFOUND`, `ETIMEOUT`, …; null where neither is so. */
+  fault: string | null = null;
   timer: NodeJS.Timeout | undefined;
   stopped = false;
   /** Whoever wanted the name has gone on with what was known then: from here on changes are told. */
@@ -102,6 +104,11 @@ export class Names {
     return new Map([...this.#names].flatMap(([name, { addresses }]) => (addresses === null ? [] : [[name, addresses]])));
   }
 
+  /** Why a name has no address, or why its last lookup failed; null where neither is so, or where it is not wanted. */
+  faultOf(name: string): string | null {
+    return this.#names.get(name)?.fault ?? null;
+  }
+
   stop(): void {
     this.settle(new Set());
     this.#resolver.cancel();
@@ -112,8 +119,10 @@ export class Names {
     const [ipv4, ipv6] = await Promise.all([this.#ask(entry, 4), this.#ask(entry, 6)]);
     if (entry.stopped) return;
     const failure = ipv4.failure ?? ipv6.failure;
-    if (failure !== null && entry.failures === 0) this.#events.trouble(entry.name, failure);
-    if (failure === null && entry.failures > 0) this.#events.trouble(entry.name, null);
+    const fault = failure ?? (entry.addresses?.length === 0 ? (absence(ipv4) ?? absence(ipv6) ?? 'ENODATA') : null);
+    const isNews = fault !== entry.fault;
+    entry.fault = fault;
+    if (isNews) this.#events.trouble(entry.name, fault);
     entry.failures = failure === null ? 0 : entry.failures + 1;
     const { leastMs, mostMs, retryMs } = this.#times;
     const holds = Math.min(mostMs, Math.max(leastMs, Math.min(ipv4.ttlMs, ipv6.ttlMs)));
@@ -124,7 +133,7 @@ export class Names {
   }
 
   /** Asks for one family, and keeps the answer where there is one. */
-  async #ask(entry: Name, family: Family): Promise<{ failure: string | null; ttlMs: number }> {
+  async #ask(entry: Name, family: Family): Promise<Asked> {
     try {
       const records =
         family === 4 ? await this.#resolver.resolve4(entry.name, { ttl: true }) : await this.#resolver.resolve6(entry.name, { ttl: true });
@@ -132,15 +141,29 @@ export class Names {
       // In one order, so that servers that turn their answers round don't look like a change.
       entry.answers[family] = addresses.sort(compareAddresses);
       if (addresses.length > ADDRESSES_PER_NAME_MAX) hitNodeLimit('addresses-per-name');
-      return { failure: null, ttlMs: Math.min(...records.map(({ ttl }) => ttl)) * 1_000 };
+      return { failure: null, absent: null, ttlMs: Math.min(...records.map(({ ttl }) => ttl)) * 1_000 };
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
       // ENODATA: no record of this kind. ENOTFOUND: no such name (RFC 2308 §2).
-      if (code !== 'ENODATA' && code !== 'ENOTFOUND') return { failure: code || String(error), ttlMs: Number.POSITIVE_INFINITY };
+      if (code !== 'ENODATA' && code !== 'ENOTFOUND')
+        return { failure: code || String(error), absent: null, ttlMs: Number.POSITIVE_INFINITY };
       entry.answers[family] = [];
-      return { failure: null, ttlMs: NEGATIVE_TTL_MS };
+      return { failure: null, absent: code, ttlMs: NEGATIVE_TTL_MS };
     }
   }
+}
+
+/** What came of a question for one family. */
+interface Asked {
+  readonly failure: string | null;
+  /** Where the answer is that there is no address. */
+  readonly absent: 'ENODATA' | 'ENOTFOUND' | null;
+  readonly ttlMs: number;
+}
+
+/** That there is no such name says more than that it has no address. */
+function absence({ absent }: Asked): 'ENOTFOUND' | null {
+  return absent === 'ENOTFOUND' ? absent : null;
 }
 
 /** The resolver doesn't say how long a missing answer holds; a minute is what most zones say. */

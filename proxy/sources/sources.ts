@@ -55,6 +55,11 @@ export class Sources {
     };
   }
 
+  /** Why a name has no address, or why its last lookup failed: the code of the resolver; null where neither is so. */
+  faultOf(name: string): string | null {
+    return this.#names.faultOf(name);
+  }
+
   stop(): void {
     this.#geo.stop();
     this.#names.stop();

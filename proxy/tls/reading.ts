@@ -1,6 +1,8 @@
 /** Reads the files that TLS is made of, and says of each what is wrong with it. Nothing here keeps or watches anything. */
 import { createPrivateKey, hash, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
+import { cwd } from 'node:process';
 import { createSecureContext } from 'node:tls';
 import type { Application, Place, Pool, Problem } from '../../config/document.ts';
 import type { CertificateFiles, ClientCertificates, ServerTls, TlsTermination } from '../../config/tls.ts';
@@ -90,7 +92,7 @@ export function readClient(pool: Pool, tls: ServerTls, nowMs: number): Read<Clie
   const findings = new Findings();
   const path = `/pools/${pool.name}/tls`;
   const ca = tls.verify.kind === 'file' ? readAuthorities(tls.verify.ca, `${path}/verify`, tls.place, findings) : null;
-  const own = tls.client === null ? null : readCertificate({ ...tls.client, ocsp: null, place: tls.place }, path, nowMs, findings);
+  const own = tls.client === null ? null : readCertificate({ ...tls.client, ocsp: null }, path, nowMs, findings);
   if (!findings.good) return { material: null, problems: findings.problems, certificates: findings.certificates };
   const said = {
     ca,
@@ -114,9 +116,10 @@ export function filesOf(tls: TlsTermination | ServerTls): string[] {
 }
 
 function readCertificate(files: CertificateFiles, path: string, nowMs: number, findings: Findings): CertificateMaterial | null {
-  const { place } = files;
+  const { places } = files;
+  const place = places.certificate;
   const certificate = readText(files.certificate, `${path}/certificate`, place, findings);
-  const key = readText(files.key, `${path}/key`, place, findings);
+  const key = readText(files.key, `${path}/key`, places.key, findings);
   if (certificate === null || key === null) return null;
   const leaf = attempt(() => new X509Certificate(certificate));
   if (leaf === null)
@@ -131,14 +134,14 @@ function readCertificate(files: CertificateFiles, path: string, nowMs: number, f
     return findings.error(
       'key-unusable',
       `${path}/key`,
-      place,
+      places.key,
       `${files.key} holds no private key in PEM that opens without a passphrase. Write one with openssl pkey -in KEY -out NEW.`,
     );
   if (!leaf.checkPrivateKey(secret))
     return findings.error(
       'key-mismatch',
       `${path}/key`,
-      place,
+      places.key,
       `${files.key} is the key of another certificate than ${files.certificate}, which is that of ${nameOf(leaf)}. Put the two that belong together.`,
     );
   const able = ability(secret);
@@ -151,7 +154,7 @@ function readCertificate(files: CertificateFiles, path: string, nowMs: number, f
     );
   noteEnd(leaf, files.certificate, path, place, nowMs, findings);
   noteOrder(certificate, files.certificate, path, place, findings);
-  const staple = files.ocsp === null ? NO_STAPLE : readStaple(files.ocsp, leaf, `${path}/ocsp`, place, nowMs, findings);
+  const staple = files.ocsp === null ? NO_STAPLE : readStaple(files.ocsp, leaf, `${path}/ocsp`, places.ocsp, nowMs, findings);
   return { certificate, key, ...staple, names: hostNamesOf(leaf), ...able };
 }
 
@@ -255,7 +258,9 @@ function readBytes(file: string, path: string, place: Place, findings: Findings)
     return readFileSync(file);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const remedy = 'Paths are relative to the working directory; the user of the node must be able to read the file.';
+    const remedy = isAbsolute(file)
+      ? 'The user of the node must be able to read it.'
+      : `Paths are relative to the working directory, which is ${cwd()} here; the user of the node must be able to read the file.`;
     return findings.error('file-unreadable', path, place, `${file} cannot be read (${code ?? message}). ${remedy}`);
   }
 }

@@ -7,7 +7,7 @@ import type { Application, Document, Pool, Problem } from '../../config/document
 import { formatProblem } from '../../config/problem.ts';
 import type { ServerTls, TlsTermination } from '../../config/tls.ts';
 import type { ClientMaterial, PlannedTls, ServerMaterial } from './material.ts';
-import { type CertificateFact, filesOf, type Read, readClient, readServer } from './reading.ts';
+import { type CertificateFact, EXPIRES_SOON_MS, filesOf, type Read, readClient, readServer } from './reading.ts';
 import { advance, beginChain, type TicketChain } from './tickets.ts';
 
 /** A renewal is a matter of days; a look at a few inodes costs nothing. */
@@ -41,7 +41,7 @@ export class TlsFiles {
   #owners: readonly Owner[] = [];
   readonly #kept = new Map<string, Kept>();
   /** What files looked like when they were no good: not tried again until they look different. */
-  readonly #failed = new Map<string, string>();
+  readonly #failed = new Map<string, { readonly stamp: string; readonly why: string }>();
   /** A renewal that is still being written looks different at each look, and is left alone. */
   readonly #seen = new Map<string, string>();
   readonly #chains = new Map<string, TicketChain>();
@@ -102,6 +102,24 @@ export class TlsFiles {
     );
   }
 
+  /** What is wrong now, by whose files they are: certificates that have ended or soon will, and files that cannot be read again. */
+  *troubles(): Iterable<readonly [subject: string, message: string]> {
+    const now = this.#now();
+    for (const { kind, key, name } of this.#owners) {
+      const of = `${kind} ${name}`;
+      const failure = this.#failed.get(key);
+      if (failure !== undefined)
+        yield [`${of}, files`, `The TLS files of ${of} are no good: ${failure.why} What was read before stays in use.`];
+      for (const { name: host, notAfter } of this.#kept.get(key)?.read.certificates ?? []) {
+        const day = new Date(notAfter).toISOString();
+        if (notAfter <= now)
+          yield [`${of}, ${host}`, `The certificate of ${host} for ${of} ended at ${day}, and its peers refuse it. Renew it.`];
+        else if (notAfter - now < EXPIRES_SOON_MS)
+          yield [`${of}, ${host}`, `The certificate of ${host} for ${of} ends at ${day}. Renew it; a new one is read without a restart.`];
+      }
+    }
+  }
+
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
@@ -117,7 +135,12 @@ export class TlsFiles {
   #renew(owner: Owner): boolean {
     const { key } = owner;
     const stamp = stampOf(owner.tls);
-    if (stamp === this.#kept.get(key)?.stamp || stamp === this.#failed.get(key)) return false;
+    if (stamp === this.#kept.get(key)?.stamp) {
+      // Also where somebody has put back what was there before.
+      this.#failed.delete(key);
+      return false;
+    }
+    if (stamp === this.#failed.get(key)?.stamp) return false;
     if (stamp !== this.#seen.get(key)) {
       this.#seen.set(key, stamp);
       return false;
@@ -126,9 +149,12 @@ export class TlsFiles {
     this.#warn(owner, read.problems);
     if (read.material === null) {
       this.failures++;
-      this.#failed.set(key, stamp);
-      const reasons = read.problems.filter((problem) => problem.severity === 'error').map(formatProblem);
-      this.#events.trouble(owner.name, `${reasons.join(' ')} What was read before stays in use.`);
+      const why = read.problems
+        .filter((problem) => problem.severity === 'error')
+        .map(formatProblem)
+        .join(' ');
+      this.#failed.set(key, { stamp, why });
+      this.#events.trouble(owner.name, `${why} What was read before stays in use.`);
       return false;
     }
     this.#failed.delete(key);
@@ -171,7 +197,7 @@ function ownersOf(document: Document): Owner[] {
 
 /** What the file says, without where: a line that moved changes nothing. */
 function keyOf(kind: Owner['kind'], name: string, tls: Owner['tls']): string {
-  return `${kind} ${name} ${JSON.stringify(tls, (key, value: unknown) => (key === 'place' ? undefined : value))}`;
+  return `${kind} ${name} ${JSON.stringify(tls, (key, value: unknown) => (key === 'place' || key === 'places' ? undefined : value))}`;
 }
 
 function stampOf(tls: TlsTermination | ServerTls): string {

@@ -24,13 +24,20 @@ export interface AuditEntry {
   readonly detail: string;
   readonly previous: string;
   readonly hash: string;
+  /** It waits in memory for a disk that takes it; what it hangs on may become another entry until then. */
+  readonly unwritten?: true;
 }
 
+export type AuditFields = Omit<AuditEntry, 'n' | 'time' | 'previous' | 'hash' | 'unwritten'>;
+
 export type Verification =
-  | { readonly ok: true; readonly entries: number; readonly first: number | null; readonly head: string; readonly tornBytes: number }
+  | { readonly ok: true; readonly entries: number; readonly first: number | null; readonly head: string }
   | { readonly ok: false; readonly entries: number; readonly line: number; readonly n: number | null; readonly reason: string };
 
-export function entryOf(last: AuditEntry | null, fields: Omit<AuditEntry, 'n' | 'time' | 'previous' | 'hash'>, now: number): AuditEntry {
+/** Stands for entries that are nowhere: the disk did not take them in time, or a crash has torn them. */
+export const GAP = 'gap';
+
+export function entryOf(last: AuditEntry | null, fields: AuditFields, now: number): AuditEntry {
   const { who, role, from, action, outcome, version, generation, detail } = fields;
   const n = (last?.n ?? 0) + 1;
   const previous = last?.hash ?? GENESIS;
@@ -47,7 +54,8 @@ export interface Anchor {
 
 /**
  * Follows the chain through all lines. The oldest entries may have been rotated away: what the first one hangs on is taken as it says. A log
- * whose last entries were cut off is still a chain; it is told by an anchor that is no longer in it.
+ * whose last entries were cut off is still a chain; it is told by an anchor that is no longer in it. A chain with a gap in it, or with an end that
+ * is torn, holds and is not whole all the same.
  */
 export function verifyLines(bytes: Buffer, anchor: Anchor | null = null): Verification {
   const wholeBytes = bytes.lastIndexOf(NEWLINE) + 1;
@@ -55,6 +63,7 @@ export function verifyLines(bytes: Buffer, anchor: Anchor | null = null): Verifi
   let last: AuditEntry | null = null;
   let first: number | null = null;
   let anchored = anchor === null || anchor.hash === GENESIS;
+  const gaps: { readonly line: number; readonly entry: AuditEntry }[] = [];
   for (const [index, line] of lines.entries()) {
     const broken = (reason: string, n: number | null): Verification => ({ ok: false, entries: index, line: index + 1, n, reason });
     const entry = parseEntry(line);
@@ -66,6 +75,7 @@ export function verifyLines(bytes: Buffer, anchor: Anchor | null = null): Verifi
     if (last !== null && entry.n !== last.n + 1) return broken(`entry ${last.n + 1} is not where it belongs, before this one`, entry.n);
     if (last !== null && entry.previous !== last.hash) return broken('it does not hang on the entry before it', entry.n);
     if (anchor !== null && anchor.hash === hash) anchored = true;
+    if (entry.action === GAP) gaps.push({ line: index + 1, entry });
     first ??= entry.n;
     last = entry;
   }
@@ -79,7 +89,18 @@ export function verifyLines(bytes: Buffer, anchor: Anchor | null = null): Verifi
       reason: `it is missing: ${anchor!.of} was written after an entry that the log no longer holds`,
     };
   }
-  return { ok: true, entries: lines.length, first, head: last?.hash ?? GENESIS, tornBytes: bytes.length - wholeBytes };
+  const gap = gaps[0];
+  if (gap !== undefined) {
+    const more = gaps.length === 1 ? '' : `, and ${gaps.length - 1} more such gap${gaps.length === 2 ? '' : 's'} after it`;
+    const reason = `it stands for entries that are lost: ${gap.entry.detail}${more}`;
+    return { ok: false, entries: lines.length, line: gap.line, n: gap.entry.n, reason };
+  }
+  const tornBytes = bytes.length - wholeBytes;
+  if (tornBytes > 0) {
+    const reason = `it is torn: ${tornBytes} bytes at the end are of an entry that was never finished`;
+    return { ok: false, entries: lines.length, line: lines.length + 1, n: (last?.n ?? 0) + 1, reason };
+  }
+  return { ok: true, entries: lines.length, first, head: last?.hash ?? GENESIS };
 }
 
 /** Files as one, with the newest entries that can be read, newest first. Files that are not there hold nothing. */

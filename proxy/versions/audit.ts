@@ -1,37 +1,63 @@
 /**
  * Who did what, when, and from where: lines of JSON, each with the hash of the one before it, so that a line that was changed, taken out or
- * put in shows. A torn last line is what a crash leaves, and is no sign of anything else.
+ * put in shows. A disk that takes no entry keeps nobody from acting: entries wait in memory, and are written in their order when it does. What was
+ * lost all the same, by a crash or since too many waited, stands in the log as a gap.
  */
 import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Anchor, type AuditEntry, entryOf, GENESIS, readAudit, type Verification, verifyLines } from './audit-chain.ts';
-import { isCode, makeFolder, syncFolder } from './durable.ts';
+import {
+  type Anchor,
+  type AuditEntry,
+  type AuditFields,
+  entryOf,
+  GENESIS,
+  readAudit,
+  type Verification,
+  verifyLines,
+} from './audit-chain.ts';
+import { AuditWaiting } from './audit-waiting.ts';
+import { type DiskTrouble, isCode, makeFolder, syncFolder, whyNotKept } from './durable.ts';
 
 /** At about 400 bytes an entry: 20,000 orders a file. */
 const FILE_BYTES_MAX = 8 * 1024 * 1024;
 /** Files kept besides the current one. */
 const FILES_MAX = 8;
 const MEMORY_ENTRIES_MAX = 1_000;
+/** Soon enough after a disk is well again, and no load for one that is not. */
+const RETRY_MS_DEFAULT = 1_000;
 const CURRENT = 'audit.ndjson';
 const ROTATED = /^audit-[0-9]{10}\.ndjson$/;
 
-export type AuditFields = Omit<AuditEntry, 'n' | 'time' | 'previous' | 'hash'>;
+/** How an audit is kept, and who is told when it cannot be. */
+export interface AuditSettings {
+  /** Called with the trouble when it begins, and with null when every entry is on disk again. */
+  readonly onTrouble?: (trouble: DiskTrouble | null) => void;
+  readonly retryMs?: number;
+}
 
 export class Audit {
   readonly #directory: string | null;
+  readonly #settings: AuditSettings;
   readonly #memory: AuditEntry[] = [];
+  readonly #waiting = new AuditWaiting();
   /** The newest entry, and how large the file was when that was so. */
   #last: AuditEntry | null = null;
   #bytes = 0;
   #queue: Promise<unknown> = Promise.resolve();
+  #trouble: DiskTrouble | null = null;
+  #retry: NodeJS.Timeout | null = null;
+  /** A line that is torn now is one of ours, which waits still. */
+  #isTearing = false;
+  #isClosed = false;
 
-  private constructor(directory: string | null) {
+  private constructor(directory: string | null, settings: AuditSettings) {
     this.#directory = directory;
+    this.#settings = settings;
   }
 
-  /** Opens the log in a folder, made when needed; null keeps the newest entries in memory. A torn last line is taken off. */
-  static async open(directory: string | null): Promise<Audit> {
-    const audit = new Audit(directory);
+  /** Opens the log in a folder, made when needed; null keeps the newest entries in memory. A torn last line is taken off, and noted as a gap. */
+  static async open(directory: string | null, settings: AuditSettings = {}): Promise<Audit> {
+    const audit = new Audit(directory, settings);
     if (directory !== null) {
       await makeFolder(directory);
       await audit.#recover();
@@ -39,58 +65,122 @@ export class Audit {
     return audit;
   }
 
-  /** The hash that the next entry will carry. */
+  /** The hash of the newest entry that is kept. */
   get head(): string {
     return this.#last?.hash ?? GENESIS;
   }
 
-  /** Writes an entry and forces it to disk. One at a time, in the order of the calls. */
-  record(fields: AuditFields): Promise<AuditEntry> {
-    const entry = this.#queue.then(() => this.#record(fields));
-    this.#queue = entry.catch(() => undefined);
+  /** How many entries wait for the disk, those that were given up included. */
+  get unwritten(): number {
+    return this.#waiting.length + this.#waiting.lost;
+  }
+
+  /** Why entries wait; null where none does. */
+  get trouble(): DiskTrouble | null {
+    return this.#trouble;
+  }
+
+  /**
+   * Writes an entry and forces it to disk. One at a time, in the order of the calls. Answers null where the disk does not take it: it then waits in
+   * memory, and is written when the disk does. Never rejects.
+   */
+  record(fields: AuditFields): Promise<AuditEntry | null> {
+    const at = Date.now();
+    return this.#inTurn(async () => {
+      if (this.#directory === null) return this.#remember(entryOf(this.#last, fields, at));
+      this.#waiting.add(fields, at);
+      await this.#flush();
+      return this.#waiting.length === 0 ? this.#last : null;
+    });
+  }
+
+  /** Tries once more to write what waits, and tries no longer: the folder is another process's from here on. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    await this.#inTurn(async () => (this.#waiting.length > 0 ? this.#flush() : undefined));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+
+  #remember(entry: AuditEntry): AuditEntry {
+    this.#memory.push(entry);
+    if (this.#memory.length > MEMORY_ENTRIES_MAX) this.#memory.shift();
+    this.#last = entry;
     return entry;
   }
 
-  /** The newest entries, newest first. */
+  /** The newest entries, newest first; those that wait for the disk among them. */
   async newest(limit: number): Promise<AuditEntry[]> {
     if (this.#directory === null) return this.#memory.slice(-limit).reverse();
+    const waiting = this.#waiting.chain(this.#last).map((entry): AuditEntry => ({ ...entry, unwritten: true }));
     const { entries } = await readAudit(await auditFiles(this.#directory), limit);
-    return entries;
+    return [...waiting.reverse(), ...entries].slice(0, limit);
   }
 
-  /** Follows the chain; `anchor` has to be in it. */
+  /** Follows the chain; `anchor` has to be in it. What waits for the disk is not whole. */
   async verify(anchor: Anchor | null = null): Promise<Verification> {
-    if (this.#directory !== null) return verifyAudit(this.#directory, anchor);
-    return verifyLines(Buffer.from(this.#memory.map((entry) => `${JSON.stringify(entry)}\n`).join('')), anchor);
+    if (this.#directory === null)
+      return verifyLines(Buffer.from(this.#memory.map((entry) => `${JSON.stringify(entry)}\n`).join('')), anchor);
+    const found = await verifyAudit(this.#directory, anchor);
+    if (this.unwritten === 0 || this.#trouble === null) return found;
+    const reason = `it is not on disk, as ${this.unwritten} in all that wait in memory (${this.#trouble.why})`;
+    return {
+      ok: false,
+      entries: found.entries,
+      line: found.entries + 1,
+      n: (this.#last?.n ?? 0) + 1,
+      reason: found.ok ? reason : `${found.reason}; ${reason}`,
+    };
   }
 
-  async #record(fields: AuditFields): Promise<AuditEntry> {
-    if (this.#directory === null) {
-      const entry = entryOf(this.#last, fields, Date.now());
-      this.#memory.push(entry);
-      if (this.#memory.length > MEMORY_ENTRIES_MAX) this.#memory.shift();
-      this.#last = entry;
-      return entry;
+  /** Brings all that waits to disk, or leaves it waiting. */
+  async #flush(): Promise<void> {
+    try {
+      await this.#write(join(this.#directory!, CURRENT));
+      this.#tell(null);
+    } catch (error) {
+      this.#isTearing = true;
+      this.#tell(error);
     }
-    const path = join(this.#directory, CURRENT);
+  }
+
+  async #write(path: string): Promise<void> {
     const size = await sizeOf(path);
     // Another process wrote here, or a write of ours failed halfway: what counts is what stands in the file.
     if (size !== this.#bytes) await this.#recover();
     if (this.#bytes > FILE_BYTES_MAX) await this.#rotate(path);
-    const entry = entryOf(this.#last, fields, Date.now());
-    const line = Buffer.from(`${JSON.stringify(entry)}\n`);
+    const entries = this.#waiting.chain(this.#last);
+    if (entries.length === 0) return;
+    const lines = Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
     const isNew = this.#bytes === 0;
     const file = await open(path, 'a', 0o600);
     try {
-      await file.appendFile(line);
+      await file.appendFile(lines);
       await file.sync();
     } finally {
       await file.close();
     }
-    if (isNew) await syncFolder(this.#directory);
-    this.#bytes += line.length;
-    this.#last = entry;
-    return entry;
+    if (isNew) await syncFolder(this.#directory!);
+    this.#bytes += lines.length;
+    this.#last = entries.at(-1)!;
+    this.#isTearing = false;
+    this.#waiting.clear();
+  }
+
+  #tell(error: unknown): void {
+    const before = this.#trouble;
+    this.#trouble = error === null ? null : { ...whyNotKept(error), since: before?.since ?? Date.now() };
+    if (before?.code !== this.#trouble?.code) this.#settings.onTrouble?.(this.#trouble);
+    if (error === null || this.#isClosed || this.#retry !== null) return;
+    this.#retry = setTimeout(() => {
+      this.#retry = null;
+      void this.#inTurn(() => this.#flush());
+    }, this.#settings.retryMs ?? RETRY_MS_DEFAULT).unref();
   }
 
   async #recover(): Promise<void> {
@@ -104,9 +194,11 @@ export class Audit {
       } finally {
         await file.close();
       }
+      if (!this.#isTearing) this.#waiting.tear(Date.now());
     }
     this.#bytes = wholeBytes;
     this.#last = entries[0] ?? (await readAudit(await auditFiles(this.#directory!), 1)).entries[0] ?? null;
+    this.#waiting.settle(this.#last);
   }
 
   async #rotate(path: string): Promise<void> {

@@ -10,10 +10,9 @@ import { type Actor, nodeActor } from './actor.ts';
 import { Alarm } from './alarm.ts';
 import { Archive } from './archive.ts';
 import type { Audit } from './audit.ts';
-import { effectOf } from './effect.ts';
+import { dryRunOf } from './dry-run.ts';
 import type { GuardBounds } from './guard.ts';
 import { type Before, GuardWatch } from './guard-watch.ts';
-import { observe } from './observed.ts';
 import type {
   ApplyOrder,
   ControlEvent,
@@ -31,29 +30,24 @@ import type {
 import { problemView } from './orders.ts';
 import { conflicts, layOver } from './overlay.ts';
 import { addQuarantine, addServer, type Change, removeQuarantine } from './overlay-orders.ts';
-import { hashOfSources, NO_OVERLAY, type Overlay, type Quarantine, type ServerOverride, type VersionRecord } from './record.ts';
-import { about, badDocument, RESTART_NEEDED, Register, refusedWith } from './register.ts';
+import type { Overlay, Quarantine, ServerOverride, VersionRecord } from './record.ts';
+import { about, badDocument, RESTART_NEEDED, Register } from './register.ts';
+import { type Carried, Settled } from './settled.ts';
 import { type Start, settleStart } from './start.ts';
-import type { Standing, Step } from './step.ts';
+import type { Step } from './step.ts';
 import type { VersionStore } from './store.ts';
-import { summarise } from './summary.ts';
+import { warningsOf } from './warnings.ts';
 
 export class Control implements Orders {
   readonly archive: Archive;
   readonly #node: Node;
   readonly #store: VersionStore;
-  readonly #audit: Audit;
+  readonly #now: Settled;
   readonly #log: Logger;
   readonly #register: Register;
   readonly #watch: GuardWatch;
   readonly #expiry: Alarm;
   readonly #deadline: Alarm;
-  #standing: Standing | null = null;
-  #overlay: Overlay = NO_OVERLAY;
-  #newest: VersionRecord | null = null;
-  #fileSha256: string | null = null;
-  /** Under which the newest version came into force in this process. */
-  #since = 0;
   /** What `process:` said at the start, when it was read. */
   #process = '';
   #queue: Promise<unknown> = Promise.resolve();
@@ -64,23 +58,25 @@ export class Control implements Orders {
     this.#node = node;
     this.archive = new Archive(store, audit);
     this.#store = store;
-    this.#audit = audit;
     this.#log = log;
     this.#expiry = new Alarm(() => void this.#inTurn(() => this.#expire()));
     this.#deadline = new Alarm(() => void this.#inTurn(() => this.#unconfirmed()));
     this.#register = new Register(node, audit, log);
+    this.#now = new Settled(node, this.archive, this.#register, log);
     this.#watch = new GuardWatch(node);
+    this.archive.report(node.problems);
   }
 
   /** Brings the first policy into force: the file's, or a newer version than the file where the file was not changed since. */
   async start(file: readonly Source[], document: Document): Promise<Outcome> {
     return this.#inTurn(async () => {
+      await this.archive.reserve();
       const start: Start = await settleStart(file, document, this.#store, Date.now());
       for (const path of this.#store.damaged) this.#log.warn({ path }, 'a version is damaged and passed over');
       for (const line of start.news) this.#log.warn({}, line);
-      this.#fileSha256 = hashOfSources(file);
+      this.#now.file = file;
       this.#process = JSON.stringify(document.process);
-      this.#newest = this.#store.newest;
+      this.#now.newest = this.#store.newest;
       const step = { ...start, cause: 'start', actor: nodeActor('start'), note: start.note, confirm: null } as const;
       let outcome = await this.#bring(step, start.unchanged);
       if (!outcome.ok && start.fallback) {
@@ -91,21 +87,29 @@ export class Control implements Orders {
     });
   }
 
-  /** SIGHUP: the file is applied as it is now. */
+  /** SIGHUP: the file is applied as it is now, whatever was applied over the API since it was last read; that is said. */
   async reload(file: readonly Source[], loaded: LoadResult): Promise<Outcome> {
-    return this.#inTurn(async () => {
-      const actor = nodeActor('signal');
-      if (!loaded.ok) return this.#register.refuseDocument(actor, 'signal', loaded);
-      const waiting = this.#refuseUnconfirmed(actor, 'signal');
-      if (waiting !== null) return waiting;
-      const { document } = loaded;
-      const before = this.#fileSha256;
-      this.#fileSha256 = hashOfSources(file);
-      const step = { sources: file, document, overlay: this.#overlay, cause: 'signal', actor, note: null, confirm: null } as const;
-      const outcome = await this.#bring(step);
-      if (!outcome.ok) this.#fileSha256 = before;
-      return outcome;
-    });
+    const outcome = await this.#inTurn(() => this.#reload(file, loaded));
+    const { problems } = this.#node;
+    if (outcome.ok) problems.settle('reload', []);
+    else problems.settle('reload', [['', `The file is refused, and the last good policy stays in force: ${outcome.message}`]]);
+    return outcome;
+  }
+
+  async #reload(file: readonly Source[], loaded: LoadResult): Promise<Outcome> {
+    const actor = nodeActor('signal');
+    if (!loaded.ok) return this.#register.refuseDocument(actor, 'signal', loaded);
+    const waiting = this.#refuseUnconfirmed(actor, 'signal');
+    if (waiting !== null) return waiting;
+    const { document } = loaded;
+    const undone = this.#now.undoneBy(document);
+    const before = this.#now.file;
+    this.#now.file = file;
+    const step = { sources: file, document, overlay: this.#now.overlay, cause: 'signal', actor, note: undone, confirm: null } as const;
+    const outcome = await this.#bring(step);
+    if (!outcome.ok) this.#now.file = before;
+    else if (undone !== null) this.#log.warn({ version: outcome.version }, undone);
+    return outcome;
   }
 
   // --- orders --------------------------------------------------------------------------------------------------------------------
@@ -117,12 +121,14 @@ export class Control implements Orders {
       if (refused !== null) return refused;
       const loaded = parseDocument(sources);
       if (!loaded.ok) return this.#register.refuseDocument(actor, 'apply', loaded);
-      const { document, warnings } = loaded;
-      const confirm = order.confirmMs === null ? null : { until: Date.now() + order.confirmMs, revertTo: this.#newest!.version };
-      const before = this.#newest!.version;
-      const step = { sources, document, overlay: this.#overlay, cause: 'apply', actor, note, confirm } as const;
+      const { document } = loaded;
+      if (this.#now.isInForce(sources, document))
+        return this.#now.nothing('apply', actor, 'the document is in force already', this.#warnings(loaded));
+      const confirm = order.confirmMs === null ? null : { until: Date.now() + order.confirmMs, revertTo: this.#now.newest!.version };
+      const before = this.#now.newest!.version;
+      const step = { sources, document, overlay: this.#now.overlay, cause: 'apply', actor, note, confirm } as const;
       const start = order.guard === null ? null : this.#watch.look();
-      const outcome = await this.#bring({ ...step, warnings: [...warnings.map(problemView), ...this.#restartNeeded(document)] });
+      const outcome = await this.#bring({ ...step, warnings: () => this.#warnings(loaded) });
       if (outcome.ok && order.guard !== null) this.#guard(order.guard, start!, before, outcome.version);
       return outcome;
     });
@@ -131,28 +137,27 @@ export class Control implements Orders {
   async dryRun(sources: readonly Source[]): Promise<DryRun | Refused> {
     const loaded = parseDocument(sources);
     if (!loaded.ok) return { ok: false, code: 'bad-document', message: badDocument(loaded), problems: loaded.problems.map(problemView) };
-    const { document, warnings } = loaded;
-    const standing = this.#standing!;
-    const overlay = this.#overlay;
-    const problems = [...conflicts(document, overlay)];
-    const prepared = problems.length > 0 ? null : await this.#node.prepare(document, (written) => layOver(written, overlay));
-    if (prepared === null || !prepared.ok) return refusedWith(prepared?.problems ?? problems);
-    const { generation, version } = this.inForce();
-    const effect = await effectOf(prepared.image, this.#node.policy().document, prepared.document, await observe(this.#node, Date.now()));
-    return { ok: true, generation, version, summary: summarise(standing.document, document), effect, warnings: warnings.map(problemView) };
+    const wanted = { document: loaded.document, overlay: this.#now.overlay, warnings: () => this.#warnings(loaded) };
+    return dryRunOf(this.#node, this.inForce(), this.#now.standing!.document, wanted);
+  }
+
+  /** Of a good document, what `bulkhead check` says of it as well. */
+  #warnings({ document, warnings }: LoadResult & { readonly ok: true }): ProblemView[] {
+    const found = warningsOf(document, this.#node.unknownOf(document), Date.now());
+    return [...warnings.map(problemView), ...found, ...this.#restartNeeded(document)];
   }
 
   confirm(actor: Actor): Promise<Outcome> {
     return this.#inTurn(async () => {
-      const waiting = this.#newest?.confirm ?? null;
+      const waiting = this.#now.newest?.confirm ?? null;
       if (waiting === null) {
         void this.#register.note(actor, 'confirm', 'refused', null, null, 'nothing waits for a confirmation');
         return { ok: false, code: 'nothing-to-confirm', message: 'No version waits for a confirmation.' };
       }
-      const { version } = this.#newest!;
+      const { version } = this.#now.newest!;
       const step: Step = {
-        ...this.#standing!,
-        overlay: this.#overlay,
+        ...this.#now.standing!,
+        overlay: this.#now.overlay,
         cause: 'confirm',
         actor,
         note: `confirms version ${version}`,
@@ -168,7 +173,7 @@ export class Control implements Orders {
       const { actor } = order;
       const stale = this.#refuseStale(order.expected, actor, 'rollback');
       if (stale !== null) return stale;
-      const number = order.version ?? this.#newest!.confirm?.revertTo ?? this.#previous();
+      const number = order.version ?? this.#now.newest!.confirm?.revertTo ?? this.#previous();
       const record = number === null ? null : await this.#store.read(number);
       if (record === null) {
         const message =
@@ -184,26 +189,35 @@ export class Control implements Orders {
 
   quarantine(order: QuarantineOrder): Promise<(Done & { quarantine: Quarantine }) | Refused> {
     return this.#inTurn(async () => {
-      const number = (this.#newest?.version ?? 0) + 1;
-      const change = addQuarantine(this.#overlay, this.#standing!.document, {
-        ...order,
-        number,
-        author: order.actor.name,
-        now: Date.now(),
-      });
+      const change = this.#quarantineOf(order);
       const outcome = await this.#changeOverlay(change, 'quarantine', order.actor);
       return outcome.ok && change.ok ? { ...outcome, quarantine: change.item } : (outcome as Refused);
     });
   }
 
+  async dryQuarantine(order: QuarantineOrder): Promise<DryRun | Refused> {
+    const change = this.#quarantineOf({ ...order, wide: true });
+    if (!change.ok) return change.refused;
+    const { document } = this.#now.standing!;
+    return dryRunOf(this.#node, this.inForce(), document, { document, overlay: change.overlay, warnings: () => [] });
+  }
+
+  #quarantineOf(order: QuarantineOrder): Change<Quarantine> {
+    const wish = { ...order, number: this.#store.next, author: order.actor.name, now: Date.now() };
+    return addQuarantine(this.#now.overlay, this.#now.standing!.document, wish);
+  }
+
   release(order: { name: string; actor: Actor }): Promise<Outcome> {
-    return this.#inTurn(() => this.#changeOverlay(removeQuarantine(this.#overlay, order.name), 'release', order.actor));
+    return this.#inTurn(() => this.#changeOverlay(removeQuarantine(this.#now.overlay, order.name), 'release', order.actor));
   }
 
   setServer(order: ServerOrder): Promise<(Done & { override: ServerOverride | null }) | Refused> {
     return this.#inTurn(async () => {
-      const change = addServer(this.#overlay, this.#standing!.document, this.#node.servers(), order, order.actor.name, Date.now());
-      const outcome = await this.#changeOverlay(change, 'server', order.actor);
+      const change = addServer(this.#now.overlay, this.#now.standing!.document, this.#node.servers(), order, order.actor.name, Date.now());
+      const isAsItWas = change.ok && change.overlay === this.#now.overlay;
+      const outcome = isAsItWas
+        ? await this.#now.nothing('server', order.actor, `${change.note} already`, [])
+        : await this.#changeOverlay(change, 'server', order.actor);
       return outcome.ok && change.ok ? { ...outcome, override: change.item } : (outcome as Refused);
     });
   }
@@ -211,17 +225,15 @@ export class Control implements Orders {
   // --- being asked ---------------------------------------------------------------------------------------------------------------
 
   inForce(): InForce {
-    const { version, author, time, note, summary } = this.#newest!;
-    return { generation: this.#node.policy().generation, version, author, time, note, summary: summary.text };
+    return this.#now.inForce();
   }
 
   overlay(): Overlay {
-    return this.#overlay;
+    return this.#now.overlay;
   }
 
   confirmBy(): string | null {
-    const confirm = this.#newest?.confirm ?? null;
-    return confirm === null ? null : new Date(confirm.until).toISOString();
+    return this.#now.confirmBy();
   }
 
   recordRefusal(actor: Actor, action: string, detail: string): void {
@@ -242,6 +254,7 @@ export class Control implements Orders {
     this.#expiry.off();
     this.#deadline.off();
     await this.#queue;
+    await this.archive.close();
   }
 
   /**
@@ -280,40 +293,11 @@ export class Control implements Orders {
     return this.#settle(step, result, unchanged);
   }
 
-  async #settle(
-    step: Step,
-    result: { generation: number; revoked: number; draining: number; kept: number; milliseconds: number },
-    unchanged: boolean,
-  ): Promise<Done> {
-    const { sources, document, overlay, cause, actor, note, confirm } = step;
-    const { generation, revoked, draining, kept, milliseconds } = result;
-    const summary = summarise(this.#standing?.document ?? null, document);
-    const detail = note ?? summary.text;
-    await this.#register.note(actor, cause, 'done', (this.#newest?.version ?? 0) + (unchanged ? 0 : 1), generation, detail);
-    const draft = {
-      ...{ generation, time: new Date().toISOString(), cause, author: actor.name, from: actor.from, note, sha256: hashOfSources(sources) },
-      ...{ sources, overlay, fileSha256: this.#fileSha256, confirm, summary, audit: this.#audit.head },
-    };
-    let recorded = true;
-    if (!unchanged || this.#newest === null) {
-      try {
-        this.#newest = await this.#store.append(draft);
-      } catch (error) {
-        recorded = false;
-        this.#newest = { version: (this.#newest?.version ?? 0) + 1, ...draft };
-        this.#log.error({ err: error }, 'the version is in force, but could not be written; a restart will not know it');
-      }
-    }
-    this.#standing = { sources, document };
-    this.#since = generation;
-    this.#overlay = overlay;
-    this.#expiry.at(Math.min(...overlay.quarantines.map(({ until }) => until)));
-    this.#deadline.at(this.#newest.confirm?.until ?? Number.POSITIVE_INFINITY);
-    const { version } = this.#newest;
-    const told = { cause, author: actor.name, from: actor.from, version, generation, revoked, draining, kept, detail };
-    this.#register.tell({ kind: cause === 'revert' ? 'reverted' : cause === 'confirm' ? 'confirmed' : 'applied', ...told });
-    const done = { ok: true, generation, version, revoked, draining, kept, milliseconds, sha256: draft.sha256, summary, recorded } as const;
-    return { ...done, confirm_by: this.confirmBy(), warnings: step.warnings ?? [] };
+  async #settle(step: Step, carried: Carried, unchanged: boolean): Promise<Done> {
+    const done = await this.#now.settle(step, carried, unchanged);
+    this.#expiry.at(Math.min(...step.overlay.quarantines.map(({ until }) => until)));
+    this.#deadline.at(this.#now.newest!.confirm?.until ?? Number.POSITIVE_INFINITY);
+    return done;
   }
 
   async #changeOverlay(change: Change<unknown>, cause: 'quarantine' | 'release' | 'server', actor: Actor): Promise<Outcome> {
@@ -322,8 +306,8 @@ export class Control implements Orders {
       return change.refused;
     }
     // What waits for its confirmation goes on waiting.
-    const confirm = this.#newest?.confirm ?? null;
-    return this.#bring({ ...this.#standing!, overlay: change.overlay, cause, actor, note: change.note, confirm });
+    const confirm = this.#now.newest?.confirm ?? null;
+    return this.#bring({ ...this.#now.standing!, overlay: change.overlay, cause, actor, note: change.note, confirm });
   }
 
   async #goBack(record: VersionRecord, cause: 'rollback' | 'revert', actor: Actor, note: string): Promise<Outcome> {
@@ -331,12 +315,12 @@ export class Control implements Orders {
     if (!loaded.ok) return this.#register.refuseDocument(actor, cause, loaded);
     const { document } = loaded;
     this.#watch.stop();
-    return this.#bring({ sources: record.sources, document, overlay: this.#overlay, cause, actor, note, confirm: null });
+    return this.#bring({ sources: record.sources, document, overlay: this.#now.overlay, cause, actor, note, confirm: null });
   }
 
   /** The newest version with another document than the one in force. */
   #previous(): number | null {
-    const now = this.#newest!.sha256;
+    const now = this.#now.newest!.sha256;
     return this.#store.list().find(({ sha256 }) => sha256 !== now)?.version ?? null;
   }
 
@@ -344,22 +328,22 @@ export class Control implements Orders {
 
   async #expire(): Promise<void> {
     const now = Date.now();
-    const quarantines = this.#overlay.quarantines.filter(({ until }) => until > now);
-    const over = this.#overlay.quarantines.filter(({ until }) => until <= now);
+    const quarantines = this.#now.overlay.quarantines.filter(({ until }) => until > now);
+    const over = this.#now.overlay.quarantines.filter(({ until }) => until <= now);
     if (over.length === 0) return;
-    const confirm = this.#newest?.confirm ?? null;
+    const confirm = this.#now.newest?.confirm ?? null;
     const note = `${over.map(({ name, target }) => `${name} (${target.text})`).join(', ')} is over`;
-    const overlay = { ...this.#overlay, quarantines };
-    const outcome = await this.#bring({ ...this.#standing!, overlay, cause: 'expiry', actor: nodeActor('node'), note, confirm });
+    const overlay = { ...this.#now.overlay, quarantines };
+    const outcome = await this.#bring({ ...this.#now.standing!, overlay, cause: 'expiry', actor: nodeActor('node'), note, confirm });
     if (outcome.ok) return;
     this.#log.error({ problems: outcome.problems }, 'a quarantine is over, but could not be lifted; trying again');
     this.#expiry.at(now + 5_000);
   }
 
   async #unconfirmed(): Promise<void> {
-    const confirm = this.#newest?.confirm ?? null;
+    const confirm = this.#now.newest?.confirm ?? null;
     if (confirm === null || confirm.until > Date.now()) return;
-    await this.#revert(confirm.revertTo, `version ${this.#newest!.version} was not confirmed in time`);
+    await this.#revert(confirm.revertTo, `version ${this.#now.newest!.version} was not confirmed in time`);
   }
 
   async #revert(to: number, why: string): Promise<void> {
@@ -375,13 +359,13 @@ export class Control implements Orders {
 
   /** For as long as the guard stands and no other document is in force. */
   #guard(bounds: GuardBounds, change: Before, before: number, version: number): void {
-    const mine = this.#standing!.sources;
+    const mine = this.#now.standing!.sources;
     this.#watch.begin(bounds, change, {
-      isOver: () => this.#standing!.sources !== mine,
+      isOver: () => this.#now.standing!.sources !== mine,
       harm: (harm) => {
         this.#register.tell({ ...about(nodeActor('node'), 'revert', version), kind: 'guarded', detail: harm });
         void this.#inTurn(async () => {
-          if (this.#standing!.sources === mine) await this.#revert(before, harm);
+          if (this.#now.standing!.sources === mine) await this.#revert(before, harm);
         });
       },
     });
@@ -397,7 +381,7 @@ export class Control implements Orders {
   #refuseStale(expected: number | null, actor: Actor, action: string): Refused | null {
     if (expected === null) return null;
     const inForce = this.inForce();
-    if (expected >= this.#since && expected <= inForce.generation) return null;
+    if (expected >= this.#now.since && expected <= inForce.generation) return null;
     return this.#register.refuseStale(actor, action, expected, inForce);
   }
 

@@ -23,14 +23,21 @@ export interface ProblemView {
 export interface InForce {
   readonly generation: number;
   readonly version: number;
+  readonly cause: Cause;
   readonly author: string;
   readonly time: string;
   readonly note: string | null;
   readonly summary: string;
+  /** false: the version waits in memory for a disk that takes it, and a restart would not know it. */
+  readonly recorded: boolean;
+  /** The version that brought the document in force, where the file on the command line, as it was last read, says something else; null where not. */
+  readonly over_file: { readonly version: number; readonly author: string; readonly time: string } | null;
 }
 
 export interface Done {
   readonly ok: true;
+  /** false: everything was as the order wants it, and no version was made of it. */
+  readonly changed: boolean;
   readonly generation: number;
   readonly version: number;
   /** Flows that were cut, flows that come to their end by their rule's `on-revoke`, and those that were left alone. */
@@ -42,6 +49,8 @@ export interface Done {
   readonly summary: ChangeSummary;
   /** Whether the version is on disk (in memory where `state: off`). A version that could not be written is in force all the same. */
   readonly recorded: boolean;
+  /** Whether the audit has the order on disk (in memory where `state: off`); else its entry waits in memory. */
+  readonly audited: boolean;
   /** ISO 8601: taken back at this moment unless confirmed. */
   readonly confirm_by: string | null;
   readonly warnings: readonly ProblemView[];
@@ -59,7 +68,8 @@ export interface Refused {
     | 'no-such-source'
     | 'no-such-quarantine'
     | 'no-such-server'
-    | 'too-many';
+    | 'too-many'
+    | 'too-wide';
   readonly message: string;
   readonly problems?: readonly ProblemView[];
   readonly in_force?: InForce;
@@ -92,6 +102,8 @@ export interface QuarantineOrder {
   readonly forMs: number;
   readonly reason: string;
   readonly actor: Actor;
+  /** It may cut off more than a /8 of IPv4, or a /32 of IPv6. */
+  readonly wide?: boolean;
 }
 
 export interface ServerOrder {
@@ -136,6 +148,7 @@ export interface Orders {
   confirm(actor: Actor): Promise<Outcome>;
   rollback(order: RollbackOrder): Promise<Outcome>;
   quarantine(order: QuarantineOrder): Promise<(Done & { quarantine: Quarantine }) | Refused>;
+  dryQuarantine(order: QuarantineOrder): Promise<DryRun | Refused>;
   release(order: { name: string; actor: Actor }): Promise<Outcome>;
   setServer(order: ServerOrder): Promise<(Done & { override: ServerOverride | null }) | Refused>;
   readonly archive: Archive;
@@ -154,4 +167,10 @@ export function problemView({ code, severity, path, place, message, suggestion }
     message,
     ...(suggestion === undefined ? {} : { suggestion }),
   };
+}
+
+/** `file:line:column: error[code]: message; did you mean "…"?` in one line. */
+export function formatView({ code, severity, at, message, suggestion }: ProblemView): string {
+  const near = suggestion === undefined ? '' : `; did you mean ${JSON.stringify(suggestion)}?`;
+  return `${at === null ? '' : `${at}: `}${severity}[${code}]: ${message}${near}`;
 }

@@ -1,5 +1,5 @@
 /** Orders that change what holds beside the document: whom they speak of is looked up, and what cannot be is refused with the reason. */
-import { formatPrefix, parsePrefix } from '../../config/address.ts';
+import { formatPrefix, type Prefix, parsePrefix } from '../../config/address.ts';
 import type { Document } from '../../config/document.ts';
 import { nearest } from '../../config/spelling.ts';
 import type { ServerState as ShownServer } from '../observe/view.ts';
@@ -9,6 +9,8 @@ import type { Overlay, Quarantine, ServerOverride, ServerState } from './record.
 /** Each is a rule that every worker compiles and every flow passes. */
 const QUARANTINES_MAX = 1_000;
 const SERVERS_MAX = 1_000;
+/** Wider than this it is a slip of the hand more often than an emergency: 0.4 % of IPv4, and what one provider is given of IPv6. */
+const WIDE_BITS: Readonly<Record<Prefix['family'], number>> = { 4: 8, 6: 32 };
 
 export type Change<T> =
   | { readonly ok: true; readonly overlay: Overlay; readonly note: string; readonly item: T }
@@ -22,6 +24,8 @@ export interface QuarantineWish {
   readonly author: string;
   readonly number: number;
   readonly now: number;
+  /** It may be wide. */
+  readonly wide?: boolean;
 }
 
 /** A target that is cut off already gets the new time and reason under its old name. */
@@ -34,6 +38,12 @@ export function addQuarantine(overlay: Overlay, document: Document, wish: Quaran
     );
     const near = suggestion === undefined ? '' : ` Did you mean ${suggestion}?`;
     return refuse('no-such-source', `${wish.target} is neither an address, a prefix nor a segment of the document in force.${near}`);
+  }
+  const wide = wish.wide ? undefined : widePrefix(target, document);
+  if (wide !== undefined) {
+    const most = `/${WIDE_BITS[wide.family]} of IPv${wide.family}`;
+    const what = target.kind === 'segment' ? `The segment ${target.text} holds ${formatPrefix(wide)}, which` : formatPrefix(wide);
+    return refuse('too-wide', `${what} is more than a ${most}: look at whom it cuts off (--dry-run), and say --yes if that is meant.`);
   }
   const others = overlay.quarantines.filter((other) => other.target.kind !== target.kind || other.target.text !== target.text);
   if (others.length >= QUARANTINES_MAX)
@@ -59,7 +69,10 @@ export function removeQuarantine(overlay: Overlay, name: string): Change<Quarant
   return { ok: true, overlay: { ...overlay, quarantines }, note: `${item.name} (${item.target.text}) is released`, item };
 }
 
-/** `shown`: what the node has now; a server by name can be set apart by its name, or one address of it by that. */
+/**
+ * The overlay is the very same where nothing is changed. `shown`: what the node has now; a server by name can be set apart by its name, or one address of it
+ * by that.
+ */
 export function addServer(
   overlay: Overlay,
   document: Document,
@@ -80,17 +93,27 @@ export function addServer(
     return refuse('no-such-server', `The document in force has no server ${pool}/${server}: ${remedy}`);
   }
   const others = overlay.servers.filter((other) => other.pool !== pool || other.server !== server);
-  if (state === 'up') return { ok: true, overlay: { ...overlay, servers: others }, note: `${pool}/${server}: up`, item: null };
+  const known = overlay.servers.find((other) => !others.includes(other));
+  const note = `${pool}/${server}: ${state}`;
+  if ((known?.state ?? 'up') === state) return { ok: true, overlay, note, item: known ?? null };
+  if (state === 'up') return { ok: true, overlay: { ...overlay, servers: others }, note, item: null };
   if (others.length >= SERVERS_MAX)
     return refuse('too-many', `${SERVERS_MAX} servers are set apart, and no more can be: change the document.`);
   const item = { pool, server, state, author, since: now };
-  return { ok: true, overlay: { ...overlay, servers: [...others, item] }, note: `${pool}/${server}: ${state}`, item };
+  return { ok: true, overlay: { ...overlay, servers: [...others, item] }, note, item };
 }
 
 function targetOf(text: string, document: Document): Quarantine['target'] | null {
   if (document.segments.some(({ name }) => name === text)) return { kind: 'segment', text };
   const prefix = parsePrefix(text);
   return prefix === null ? null : { kind: 'address', text: formatPrefix(prefix) };
+}
+
+/** What is too wide to be cut off unasked: the prefix, or one that the segment is written with. */
+function widePrefix(target: Quarantine['target'], document: Document): Prefix | undefined {
+  const prefixes =
+    target.kind === 'address' ? [parsePrefix(target.text)!] : (document.segments.find(({ name }) => name === target.text)?.addresses ?? []);
+  return prefixes.find(({ family, bits }) => bits < WIDE_BITS[family]);
 }
 
 function refuse(code: Refused['code'], message: string): { readonly ok: false; readonly refused: Refused } {

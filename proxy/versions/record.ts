@@ -73,6 +73,11 @@ export function summaryOf(record: VersionRecord): VersionSummary {
   return { ...rest, bytes: sources.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0) };
 }
 
+/** Whether both say the same in the same order, whatever their files are called. */
+export function sameTexts(one: readonly Source[], other: readonly Source[]): boolean {
+  return one.length === other.length && one.every(({ text }, index) => text === other[index]!.text);
+}
+
 export function hashOfSources(sources: readonly Source[]): string {
   return sha256(JSON.stringify(sources.map(({ file, text }) => [file, text])));
 }

@@ -3,7 +3,8 @@ import type { LoadResult } from '../../config/load.ts';
 import type { Node } from '../node/node.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Actor } from './actor.ts';
-import type { Audit, AuditFields } from './audit.ts';
+import type { Audit } from './audit.ts';
+import type { AuditFields } from './audit-chain.ts';
 import { type ControlEvent, type InForce, type ProblemView, problemView, type Refused } from './orders.ts';
 import type { Cause } from './record.ts';
 
@@ -33,7 +34,8 @@ export class Register {
     for (const listener of this.#listeners) listener(told);
   }
 
-  /** A disk that takes no audit does not keep an operator from acting; it is said in the log. */
+  /** A disk that takes no audit does not keep an operator from acting: the entry waits in memory, and stands in the log meanwhile. Answers
+   * whether it is written. */
   async note(
     actor: Actor,
     action: string,
@@ -41,14 +43,16 @@ export class Register {
     version: number | null,
     generation: number | null,
     detail: string,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { name, role, from } = actor;
     const line = detail.replace(/\s+/g, ' ').slice(0, DETAIL_CHARACTERS_MAX);
-    try {
-      await this.#audit.record({ who: name, role, from, action, outcome, version, generation, detail: line });
-    } catch (error) {
-      this.#log.error({ err: error, who: name, from, action, outcome }, 'the audit cannot be written');
-    }
+    const entry = await this.#audit.record({ who: name, role, from, action, outcome, version, generation, detail: line });
+    if (entry === null)
+      this.#log.error(
+        { who: name, from, action, outcome, version, detail: line },
+        'the audit does not have this yet: it waits for the disk',
+      );
+    return entry !== null;
   }
 
   /** A document that could not be read: counted by the node like any refused change. */
@@ -102,9 +106,15 @@ export function badDocument({ problems }: Unreadable): string {
   return `The document has ${errors.length} error${errors.length === 1 ? '' : 's'}: ${errors[0]?.message ?? ''}`;
 }
 
+/** `place: error[code]: message`, as a file is complained of. */
+const FORMATTED = /^(?:(\S.*?:[0-9]+:[0-9]+): )?(?:error|warning)\[([a-z0-9-]+)\]: (.+)$/s;
+
+/** What was formatted as a problem already is taken apart again, so that whoever prints it writes one prefix and not two. */
 export function refusedWith(problems: readonly string[]): Refused {
-  const view = problems.map((message): ProblemView => {
-    return { code: message.startsWith('test failed: ') ? 'test-failed' : 'refused', severity: 'error', path: '', at: null, message };
+  const view = problems.map((text): ProblemView => {
+    const [, at = null, code, message] = FORMATTED.exec(text) ?? [];
+    if (code !== undefined && message !== undefined) return { code, severity: 'error', path: '', at, message };
+    return { code: text.startsWith('test failed: ') ? 'test-failed' : 'refused', severity: 'error', path: '', at: null, message: text };
   });
   return { ok: false, code: 'refused', message: problems[0] ?? 'The document cannot be applied.', problems: view };
 }

@@ -17,5 +17,6 @@ export interface Step extends Standing {
   readonly actor: Actor;
   readonly note: string | null;
   readonly confirm: VersionRecord['confirm'];
-  readonly warnings?: readonly ProblemView[];
+  /** Asked for when it is in force. */
+  readonly warnings?: () => readonly ProblemView[];
 }

@@ -1,10 +1,12 @@
 /**
  * The versions of a node, newest last: one file each in a folder, or in memory where there is none. A file is written whole or not at all;
- * one that was damaged since is passed over, and its number is not given out again.
+ * one that was damaged since is passed over, and its number is not given out again. What the disk does not take stays in memory under its number, and
+ * is written when it does, the newest first: that is the one that a restart has to know.
  */
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isCode, makeFolder, writeDurably } from './durable.ts';
+import { hitNodeLimit } from '../shared/node-limits.ts';
+import { type DiskTrouble, isCode, makeFolder, whyNotKept, writeDurably } from './durable.ts';
 import { decodeVersion, encodeVersion, summaryOf, type VersionRecord, type VersionSummary } from './record.ts';
 
 /** Months of changes by people; the oldest go first. */
@@ -12,6 +14,9 @@ export const VERSIONS_MAX = 500;
 /** A large document (4 MiB) still leaves sixteen versions to go back to. */
 const BYTES_MAX = 64 * 1024 * 1024;
 const MEMORY_VERSIONS_MAX = 50;
+/** Of those that wait for the disk, besides the newest. */
+const UNWRITTEN_BYTES_MAX = 16 * 1024 * 1024;
+const RETRY_MS_DEFAULT = 1_000;
 const NAME = /^version-([0-9]{8})\.json$/;
 
 interface Kept {
@@ -21,25 +26,51 @@ interface Kept {
   readonly fileBytes: number;
 }
 
+/** A version as it is listed. */
+export interface ListedVersion extends VersionSummary {
+  /** false: it waits in memory for a disk that takes it, and a restart would not know it. */
+  readonly recorded: boolean;
+}
+
+/** Who is told when versions cannot be kept. */
+export interface StoreSettings {
+  /** Called with the trouble when it begins, and with null when the newest version is on disk again. */
+  readonly onTrouble?: (trouble: DiskTrouble | null) => void;
+  readonly retryMs?: number;
+}
+
+interface Found {
+  readonly kept: Kept[];
+  readonly newest: VersionRecord | null;
+  readonly highest: number;
+  readonly damaged: readonly string[];
+}
+
 export class VersionStore {
   /** Files that are no whole version, found when the store was opened. */
   readonly damaged: readonly string[];
   readonly #directory: string | null;
+  readonly #settings: StoreSettings;
   #kept: Kept[];
   #highest: number;
   #newest: VersionRecord | null;
+  #queue: Promise<unknown> = Promise.resolve();
+  #trouble: DiskTrouble | null = null;
+  #retry: NodeJS.Timeout | null = null;
+  #isClosed = false;
 
-  private constructor(directory: string | null, kept: Kept[], newest: VersionRecord | null, highest: number, damaged: string[]) {
+  private constructor(directory: string | null, settings: StoreSettings, found: Found) {
     this.#directory = directory;
-    this.#kept = kept;
-    this.#newest = newest;
-    this.#highest = highest;
-    this.damaged = damaged;
+    this.#settings = settings;
+    this.#kept = found.kept;
+    this.#newest = found.newest;
+    this.#highest = found.highest;
+    this.damaged = found.damaged;
   }
 
   /** Opens the folder, made when needed; null keeps versions in memory. Rejects where the folder cannot be read. */
-  static async open(directory: string | null): Promise<VersionStore> {
-    if (directory === null) return new VersionStore(null, [], null, 0, []);
+  static async open(directory: string | null, settings: StoreSettings = {}): Promise<VersionStore> {
+    if (directory === null) return new VersionStore(null, settings, { kept: [], newest: null, highest: 0, damaged: [] });
     await makeFolder(directory);
     const kept: Kept[] = [];
     const damaged: string[] = [];
@@ -61,16 +92,41 @@ export class VersionStore {
       kept.push({ summary: summaryOf(record), record: null, fileBytes: Buffer.byteLength(text) });
       newest = record;
     }
-    return new VersionStore(directory, kept, newest, highest, damaged);
+    return new VersionStore(directory, settings, { kept, newest, highest, damaged });
   }
 
   get newest(): VersionRecord | null {
     return this.#newest;
   }
 
+  /** Under which the next version is kept. */
+  get next(): number {
+    return this.#highest + 1;
+  }
+
+  /** Numbers up to this one were given out by somebody, and are not given out again. */
+  skipTo(number: number): void {
+    this.#highest = Math.max(this.#highest, number);
+  }
+
   /** Newest first. */
-  list(): VersionSummary[] {
-    return this.#kept.map(({ summary }) => summary).reverse();
+  list(): ListedVersion[] {
+    return this.#kept.map((kept) => ({ ...kept.summary, recorded: this.#isRecorded(kept) })).reverse();
+  }
+
+  /** Whether a version is where it is meant to be: on disk, if there is a folder. */
+  isRecorded(version: number): boolean {
+    const kept = this.#kept.find(({ summary }) => summary.version === version);
+    return kept !== undefined && this.#isRecorded(kept);
+  }
+
+  /** Why the newest version is not on disk; null where it is, or where there is no folder. */
+  get trouble(): DiskTrouble | null {
+    return this.#trouble;
+  }
+
+  #isRecorded({ record }: Kept): boolean {
+    return this.#directory === null || record === null;
   }
 
   /** null where there is no such version (any more). */
@@ -81,24 +137,68 @@ export class VersionStore {
     return decodeVersion(await readFile(this.#path(version), 'utf8').catch(() => ''));
   }
 
-  /** Keeps a new version under the next number. Rejects where it cannot be written; then the number stays free, and nothing has changed. */
-  async append(draft: Omit<VersionRecord, 'version'>): Promise<VersionRecord> {
-    const record: VersionRecord = { version: await this.#nextNumber(), ...draft };
-    const text = encodeVersion(record);
-    if (this.#directory !== null) await writeDurably(this.#path(record.version), text);
-    const inMemory = this.#directory === null ? record : null;
-    this.#kept = [...this.#kept, { summary: summaryOf(record), record: inMemory, fileBytes: Buffer.byteLength(text) }];
-    this.#highest = record.version;
-    this.#newest = record;
-    await this.#forgetOldest();
-    return record;
+  /** Keeps a new version under a number that no other has had. What the disk does not take is kept in memory, and written when it does. Never rejects. */
+  append(draft: Omit<VersionRecord, 'version'>): Promise<VersionRecord> {
+    return this.#inTurn(async () => {
+      const record: VersionRecord = { version: await this.#nextNumber(), ...draft };
+      const kept = { summary: summaryOf(record), record, fileBytes: Buffer.byteLength(encodeVersion(record)) };
+      this.#kept = [...this.#kept, kept];
+      this.#highest = record.version;
+      this.#newest = record;
+      if (this.#directory !== null) await this.#write();
+      await this.#forgetOldest();
+      return record;
+    });
+  }
+
+  /** Tries once more to write what waits, and tries no longer: the folder is another process's from here on. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    await this.#inTurn(async () => (this.#directory === null ? undefined : this.#write()));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Writes what waits, newest first, until the disk takes no more. */
+  async #write(): Promise<void> {
+    let trouble: unknown = null;
+    for (const { record } of this.#kept.filter((kept) => !this.#isRecorded(kept)).reverse()) {
+      const path = this.#path(record!.version);
+      try {
+        // A number that another process has taken meanwhile is that one's: ours stays in memory.
+        if (await exists(path)) continue;
+        await writeDurably(path, encodeVersion(record!));
+      } catch (error) {
+        trouble = error;
+        break;
+      }
+      this.#kept = this.#kept.map((kept) => (kept.record === record ? { ...kept, record: null } : kept));
+    }
+    this.#tell(trouble);
+  }
+
+  #tell(error: unknown): void {
+    const before = this.#trouble;
+    this.#trouble = error === null ? null : { ...whyNotKept(error), since: before?.since ?? Date.now() };
+    if (before?.code !== this.#trouble?.code) this.#settings.onTrouble?.(this.#trouble);
+    if (error === null || this.#isClosed || this.#retry !== null) return;
+    this.#retry = setTimeout(() => {
+      this.#retry = null;
+      void this.#inTurn(() => this.#write());
+    }, this.#settings.retryMs ?? RETRY_MS_DEFAULT).unref();
   }
 
   /** Another process may write here as well, while it leaves: its numbers are not taken. */
   async #nextNumber(): Promise<number> {
-    let number = this.#highest + 1;
+    let number = this.next;
     if (this.#directory === null) return number;
-    while (await exists(this.#path(number))) number++;
+    // A folder that cannot be looked into now takes no file either.
+    while (await exists(this.#path(number)).catch(() => false)) number++;
     return number;
   }
 
@@ -108,9 +208,22 @@ export class VersionStore {
     // The one before the newest stays too: there has to be something to go back to.
     while (this.#kept.length > 2 && (this.#kept.length > most || bytes > BYTES_MAX)) {
       const oldest = this.#kept[0]!;
-      if (this.#directory !== null) await rm(this.#path(oldest.summary.version), { force: true });
+      if (this.#directory !== null) await rm(this.#path(oldest.summary.version), { force: true }).catch(() => undefined);
       bytes -= oldest.fileBytes;
       this.#kept = this.#kept.slice(1);
+    }
+    if (this.#directory !== null) this.#forgetUnwritten();
+  }
+
+  /** What waits for the disk is bounded; the newest two stay in any case. */
+  #forgetUnwritten(): void {
+    const isUnwritten = (kept: Kept) => !this.#isRecorded(kept);
+    for (;;) {
+      const waiting = this.#kept.filter(isUnwritten);
+      const bytes = waiting.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
+      if (waiting.length <= 2 || (waiting.length <= MEMORY_VERSIONS_MAX && bytes <= UNWRITTEN_BYTES_MAX)) return;
+      this.#kept = this.#kept.filter((kept) => kept !== waiting[0]);
+      hitNodeLimit('versions-waiting');
     }
   }
 

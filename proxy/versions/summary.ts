@@ -47,6 +47,11 @@ export function summarise(before: Document | null, after: Document): ChangeSumma
   };
 }
 
+/** Whether two documents say the same, variables replaced. */
+export function isSameDocument(one: Document, other: Document): boolean {
+  return contentOf(one) === contentOf(other);
+}
+
 function applicationsOf(document: Document | null): Map<string, string> {
   return new Map((document?.applications ?? []).map(({ rules: _, ...application }) => [application.name, contentOf(application)]));
 }

@@ -214,8 +214,8 @@ port.on('message', (message: ToWorker) => {
       break;
     case 'keys':
       context.keys.learn(message.location, message.keys);
-      // The first keys can come before the first policy.
-      (context.policy as PolicyInForce | undefined)?.forgetTokens();
+      // Where nothing new has come, what tokens came to still holds. The first keys can come before the first policy.
+      if (message.keys !== null) (context.policy as PolicyInForce | undefined)?.forgetTokens();
       break;
     case 'stop':
       stop();

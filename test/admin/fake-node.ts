@@ -2,6 +2,7 @@
 import { parseAddress } from '../../config/address.ts';
 import { type Application, type Document, type Endpoint, PLAIN_RULE, type Pool, type Rule } from '../../config/document.ts';
 import { flowMatcher } from '../../proxy/observe/flow-filter.ts';
+import { Problems } from '../../proxy/observe/problems.ts';
 import {
   type ApplicationCounters,
   type Counters,
@@ -80,6 +81,7 @@ export function documentOf(more: Partial<Document> = {}): Document {
     state: null,
     journal: { sizeBytes: 1, segmentBytes: 1, ageMs: null },
     log: { level: 'info' as const },
+    answers: 'brief' as const,
     connections: 1,
     geo: { country: null, asn: null },
     resolvers: [],
@@ -186,6 +188,7 @@ export interface FakeState {
   refusal: { at: number; problems: string[] } | null;
   generation: number;
   startedAt: number;
+  problems: Problems;
 }
 
 export function fakeNode(more: Partial<FakeState> = {}): { state: FakeState; view: NodeView } {
@@ -199,6 +202,7 @@ export function fakeNode(more: Partial<FakeState> = {}): { state: FakeState; vie
     refusal: null,
     generation: 7,
     startedAt: Date.now() - 3_723_000,
+    problems: new Problems(),
     ...more,
   };
   const view: NodeView = {
@@ -219,6 +223,8 @@ export function fakeNode(more: Partial<FakeState> = {}): { state: FakeState; vie
     recentFlows: async (limit, denied) => state.ended.filter((f) => !denied || f.verdict === 'deny').slice(0, limit),
     applies: () => ({ applied: state.generation, refused: state.refusal === null ? 0 : 1 }),
     lastRefusal: () => state.refusal,
+    problems: state.problems,
+    tokenKeys: () => [],
   };
   return { state, view };
 }

@@ -8,6 +8,7 @@ import {
   DryRunSchema,
   FullVersionSchema,
   OverlaySchema,
+  QuarantinedSchema,
   RefusedSchema,
   VerificationSchema,
   VersionsSchema,
@@ -103,11 +104,13 @@ describe('an order', () => {
 
   it('on another generation is answered 409 with what is in force', async () => {
     const current = (await ask('GET', '/api/v1/policy', null)).headers.get('etag')!;
-    expect((await ask('PUT', '/api/v1/policy', 'admin', file(ALL), { 'if-match': current })).status).toBe(200);
+    expect((await ask('PUT', '/api/v1/policy', 'admin', file(NONE), { 'if-match': current })).status).toBe(200);
     const stale = await ask('PUT', '/api/v1/policy', 'admin', file(ALL), { 'if-match': current });
     expect(stale.status).toBe(409);
     expect(RefusedSchema.parse(stale.body)).toMatchObject({ code: 'stale-generation', in_force: { author: 'admin-1' } });
     expect((await ask('PUT', '/api/v1/policy?generation=x', 'admin', file(ALL))).status).toBe(400);
+    expect((await ask('PUT', '/api/v1/policy', 'admin', file(ALL))).body).toMatchObject({ changed: true });
+    expect((await ask('PUT', '/api/v1/policy', 'admin', file(ALL))).body).toMatchObject({ changed: false, summary: { text: 'no change' } });
   });
 
   it('with a bad document is answered 422 with every problem as an object', async () => {
@@ -153,11 +156,26 @@ describe('an order', () => {
     ).toBe(200);
     const overlay = OverlaySchema.parse((await ask('GET', '/api/v1/overlay', null)).body);
     expect([overlay.quarantines.length, overlay.servers.length]).toEqual([1, 1]);
+    const { since, until: end } = overlay.quarantines[0]!;
+    expect(Date.parse(end) - Date.parse(since)).toBe(3_600_000);
+    expect(QuarantinedSchema.parse(placed.body).quarantine).toEqual(overlay.quarantines[0]);
     expect((await ask('DELETE', `/api/v1/quarantines/${encodeURIComponent('127.0.0.9/32')}`, 'operator')).status).toBe(200);
     expect(
       (await ask('POST', '/api/v1/servers', 'operator', JSON.stringify({ pool: 'echo', server: `127.0.0.1:${echo.port}`, state: 'up' })))
         .status,
     ).toBe(200);
+  });
+
+  it('to cut a wide prefix off is refused, until it is said that it may be wide; a dry run may ask', async () => {
+    const order = (more: object) => JSON.stringify({ target: '96.0.0.0/6', for: '1h', reason: 'worm', ...more });
+    const refused = await ask('POST', '/api/v1/quarantines', 'operator', order({}));
+    expect([refused.status, RefusedSchema.parse(refused.body).code]).toEqual([409, 'too-wide']);
+    const dry = await ask('POST', '/api/v1/quarantines?dry-run=1', 'operator', order({}));
+    expect([dry.status, DryRunSchema.parse(dry.body).effect.live.cut]).toEqual([200, 0]);
+    const placed = await ask('POST', '/api/v1/quarantines', 'operator', order({ wide: true }));
+    expect(placed.status).toBe(200);
+    const { name } = QuarantinedSchema.parse(placed.body).quarantine;
+    expect((await ask('DELETE', `/api/v1/quarantines/${name}`, 'operator')).status).toBe(200);
   });
 
   it('answers in the shapes that the OpenAPI document tells', async () => {

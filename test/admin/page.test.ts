@@ -4,9 +4,11 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Admin, type AdminControl, openAdmin } from '../../proxy/admin/server.ts';
 import { History } from '../../proxy/observe/history.ts';
+import { Problems } from '../../proxy/observe/problems.ts';
 import type { Archive } from '../../proxy/versions/archive.ts';
 import type { Orders } from '../../proxy/versions/orders.ts';
-import type { Quarantine, VersionSummary } from '../../proxy/versions/record.ts';
+import type { Quarantine } from '../../proxy/versions/record.ts';
+import type { ListedVersion } from '../../proxy/versions/store.ts';
 import {
   application,
   applicationCounters,
@@ -91,8 +93,8 @@ function busy(allowed: number): Partial<FakeState> {
 }
 
 /** A node that was changed twice, the second time with a note, and that has a quarantine. */
-function ordersOf(note: string): Orders {
-  const version = (number: number, more: Partial<VersionSummary>): VersionSummary => ({
+function ordersOf(note: string, until = Date.now() + 60_000, reason = 'scans the shop', overFile = false): Orders {
+  const version = (number: number, more: Partial<ListedVersion>): ListedVersion => ({
     version: number,
     generation: number,
     time: new Date(Date.now() - 90_000).toISOString(),
@@ -103,34 +105,36 @@ function ordersOf(note: string): Orders {
     sha256: '',
     bytes: 1,
     confirm: null,
-    summary: { text: 'first version' } as VersionSummary['summary'],
+    recorded: true,
+    summary: { text: 'first version' } as ListedVersion['summary'],
     ...more,
   });
   const quarantine: Quarantine = {
     name: 'quarantine-8',
     target: { kind: 'address', text: '198.51.100.7/32' },
-    reason: 'scans the shop',
+    reason,
     author: 'bo',
     since: Date.now(),
-    until: Date.now() + 60_000,
+    until,
   };
-  const orders: Pick<Orders, 'overlay' | 'confirmBy' | 'onEvent'> & { archive: Pick<Archive, 'versions'> } = {
+  const inForce = { generation: 7, version: 9, cause: 'apply', author: 'ana', note, summary: 'first version', recorded: true } as const;
+  const time = new Date(Date.now() - 90_000).toISOString();
+  const orders: Pick<Orders, 'overlay' | 'confirmBy' | 'onEvent' | 'inForce'> & { archive: Pick<Archive, 'versions'> } = {
     archive: { versions: () => [version(9, { cause: 'apply', author: 'ana', note }), version(8, {})] },
     overlay: () => ({ quarantines: [quarantine], servers: [] }),
     confirmBy: () => new Date(Date.now() + 60_000).toISOString(),
     onEvent: () => () => undefined,
+    inForce: () => ({ ...inForce, time, over_file: overFile ? { version: 9, author: 'ana', time } : null }),
   };
   // The page asks for no more than these.
   return orders as unknown as Orders;
 }
 
-async function open(more: Partial<FakeState>, options: Parameters<Browser['newPage']>[0] = {}, control?: AdminControl) {
+async function open(more: Partial<FakeState>, options: Parameters<Browser['newPage']>[0] = {}, control?: AdminControl, seconds = 2) {
   const node = fakeNode(more);
   const history = new History();
-  history.record(
-    countersOf({ applications: node.state.counters.applications.map((a) => applicationCounters(a.application)) }),
-    Date.now() - 2000,
-  );
+  const before = countersOf({ applications: node.state.counters.applications.map((a) => applicationCounters(a.application)) });
+  for (let ago = seconds; ago > 1; ago--) history.record(before, Date.now() - ago * 1000);
   history.record(node.state.counters, Date.now() - 1000);
   const admin = await openAdmin(tcp('127.0.0.1', 0), node.view, history, silent, control);
   admins.push(admin);
@@ -163,7 +167,7 @@ describe.skipIf(skipped)('the status page (skipped without /usr/bin/chromium)', 
 
   it('shows the node, its applications, servers, flows and denials', async () => {
     const { page, complaints, asked, admin } = await open(busy(4321));
-    expect(await textOf(page, 'header')).toMatch(/edge-1[\s\S]*Ready[\s\S]*generation 7[\s\S]*2 of 2/);
+    expect(await textOf(page, 'header')).toMatch(/edge-1[\s\S]*Ready[\s\S]*generation 7[\s\S]*all 2 on this policy/);
     const shop = await textOf(page, '.applications tbody tr:nth-child(1)');
     for (const part of ['shop', '✓ 4,321 allowed', '✕ 7 denied', 'customers', '127.0.0.1:8080', '▲ 10 %']) expect(shop).toContain(part);
     const mail = await textOf(page, '.applications tbody tr:nth-child(2)');
@@ -234,6 +238,67 @@ describe.skipIf(skipped)('the status page (skipped without /usr/bin/chromium)', 
     expect(await page.title()).toBe('not ready · edge-1 · Bulkhead');
   });
 
+  it('says what is wrong with a node that is ready: its badge, a notice, and since when', async () => {
+    const problems = new Problems(() => Date.now() - 65_000);
+    problems.set('pool', 'web', 'no server takes flows; look at their checks');
+    problems.set('journal', '', `12 records were dropped, because the disk is full ${HOSTILE}`);
+    const { page, complaints } = await open({ ...busy(1), problems });
+    await expect.poll(() => textOf(page, 'header')).toContain('Ready, with problems');
+    const notice = await textOf(page, '.notice');
+    for (const part of ['2 problems', 'Pool web: no server takes flows', 'for 1 min', 'Journal: 12 records were dropped', HOSTILE])
+      expect(notice).toContain(part);
+    expect(await textOf(page, '#announcement')).toContain('with problems. 12 records were dropped');
+    expect(await page.title()).toBe('problems · edge-1 · Bulkhead');
+    expect(complaints).toEqual([]);
+  });
+
+  it.each([
+    [[0, 1, 0, 0, 99], 'Ready, with problems', /Application shop: 99 % of the answers of the last minute/],
+    [[0, 99, 0, 0, 1], 'Ready', null],
+  ] as const)('answers %j: %s', async (responses, badge, said) => {
+    const counters = countersOf({ applications: [applicationCounters('shop', { responses })] });
+    const { page } = await open({ counters });
+    await expect.poll(() => textOf(page, '.state'), PATIENCE).toMatch(new RegExp(`${badge}$`));
+    if (said === null) expect(await page.locator('.notice').count()).toBe(0);
+    else expect(await textOf(page, '.notice')).toMatch(said);
+  });
+
+  it('tells the zone of a moment, and its day where that is not today', async () => {
+    const control = { orders: ordersOf('short', Date.now() + 3 * 86_400_000), tokens: [] };
+    const { page } = await open(busy(1), { timezoneId: 'Asia/Tokyo', locale: 'en-GB' }, control);
+    expect(await textOf(page, '.quarantines tbody')).toMatch(/\d+ \w+, \d\d:\d\d:\d\d GMT\+9\s+for [23] d/);
+    expect(await textOf(page, '.versions tbody')).toMatch(/taken back at (?:\d+ \w+, )?\d\d:\d\d:\d\d GMT\+9/);
+  });
+
+  it('says which version is in force, and gives seconds where ticks are seconds apart', async () => {
+    const { page } = await open(busy(1), {}, { orders: ordersOf('short'), tokens: [] }, 30);
+    expect(await textOf(page, 'header')).toMatch(/version 9, generation 7, \d+ h/);
+    // The axis is drawn on a canvas, so that its texts are caught where they are drawn.
+    await page.addInitScript(CATCH_TICKS);
+    await page.reload();
+    await page.waitForSelector('canvas');
+    await expect.poll(() => page.evaluate<number>('new Set(ticks).size'), PATIENCE).toBeGreaterThan(1);
+    const ticks = await page.evaluate<string[]>('ticks');
+    expect(ticks.filter((tick) => !/^\d\d:\d\d:\d\d$/.test(tick))).toEqual([]);
+  });
+
+  it('says that the file differs from what is in force, which is no problem', async () => {
+    const { page } = await open(busy(1), {}, { orders: ordersOf('short', undefined, undefined, true), tokens: [] });
+    expect(await textOf(page, '.notice')).toMatch(
+      /file differs from what is in force[\s\S]*Version 9, by ana, 1 min ago, is not in the file/,
+    );
+    expect(await textOf(page, '.state')).toMatch(/Ready$/);
+  });
+
+  it.each([1440, 1100, 1000, 375])('gives addresses their room beside a long reason, %i pixels wide', async (width) => {
+    const reason = 'somebody wrote a great deal here, because it had to be said at some length, '.repeat(8);
+    const { page } = await open(busy(1), { viewport: { width, height: 800 } }, { orders: ordersOf(reason, undefined, reason), tokens: [] });
+    const pieces = await page.locator('.piece').allInnerTexts();
+    expect(pieces).toEqual(expect.arrayContaining(['198.51.100.7/32', 'bo', 'ana', '127.0.0.1:9001', '127.0.0.2:40000']));
+    expect(await page.evaluate<string[]>(BROKEN_PIECES)).toEqual([]);
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+  });
+
   it('says that the node does not answer, keeps its last word, and finds it again', async () => {
     const { page, admin, view } = await open(busy(77));
     const address = admin.address();
@@ -294,6 +359,25 @@ describe.skipIf(skipped)('the status page (skipped without /usr/bin/chromium)', 
     expect(await page.evaluate<string>('document.activeElement.tagName')).toBe('A');
   });
 });
+
+/** The times that are written on a canvas. */
+const CATCH_TICKS = `(() => {
+  globalThis.ticks = [];
+  const fillText = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+    if (/^\\d\\d:\\d\\d/.test(text)) ticks.push(text);
+    return fillText.call(this, text, ...rest);
+  };
+})()`;
+
+/** Addresses and authors that take more than one line. */
+const BROKEN_PIECES = `[...document.querySelectorAll('.piece')]
+  .filter((element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    return new Set([...range.getClientRects()].map((rect) => Math.round(rect.top / 8))).size > 1;
+  })
+  .map((element) => element.textContent)`;
 
 /** Every text on the page whose contrast to what lies behind it is below 4.5 to 1 (WCAG 2.2 §1.4.3). */
 const LOW_CONTRAST = `(() => {

@@ -20,26 +20,31 @@ it('a node that is killed while it applies starts on the last version that was a
   const next = () => (random = (random * 48_271) % 2_147_483_647) / 2_147_483_647;
   try {
     let answered = 1;
+    // A number that the audit knows is not given out again, though its version was lost: rules are counted apart.
+    let kept = 'all';
+    let sent = 1;
     for (let round = 0; round < ROUNDS; round++) {
       const killed = new Promise((resolve) => setTimeout(() => resolve(node.kill('SIGKILL')), next() * KILL_WITHIN_MS));
-      let sent = answered;
+      let underWay = kept;
       for (;;) {
-        const body = node.text(`{ name: rule-${sent + 1}, action: allow }`);
-        sent++;
+        underWay = `rule-${++sent}`;
+        const body = node.text(`{ name: ${underWay}, action: allow }`);
         const answer = await request('http://localhost/api/v1/policy', { dispatcher: agent, method: 'PUT', body }).catch(() => null);
         if (answer === null) break;
         const text = await answer.body.text().catch(() => '');
         if (answer.statusCode !== 200 || text === '') break;
         answered = (JSON.parse(text) as { version: number }).version;
+        kept = underWay;
       }
       await killed;
       const verified = await bulkhead(['audit', '--verify', '--state', join(node.folder, 'state')]);
       expect(verified, `seed ${seed}, round ${round}`).toMatchObject({ status: 0, stderr: '' });
       await node.start();
       const { version, rule } = await inForce(agent);
-      expect([answered, answered + 1], `seed ${seed}, round ${round}`).toContain(version);
-      if (version > 1) expect(rule).toBe(`rule-${version}`);
+      expect(version, `seed ${seed}, round ${round}`).toBeGreaterThanOrEqual(answered);
+      expect(rule, `seed ${seed}, round ${round}`).toBe(version === answered ? kept : underWay);
       answered = version;
+      kept = rule;
     }
     expect(answered).toBeGreaterThan(ROUNDS);
   } finally {

@@ -1,7 +1,9 @@
 /** `npm start` as a newcomer meets it. It listens on the fixed addresses of the example file, so it needs them free. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { firstBusy } from '../../proxy/commands/ports.ts';
 import { type Ended, ended, ROOT, startBulkhead } from './bulkhead.ts';
@@ -46,10 +48,13 @@ function printed(text: string): Map<string, string> {
   return new Map(tries);
 }
 
-function shell(command: string): Promise<string> {
+/** `prepared`: what was said in the terminal before. */
+function shell(command: string, prepared = ':'): Promise<string> {
   return new Promise((resolve) => {
     // Its standard input stays open, as a terminal is: curl leaves a connection when its input ends.
-    execFile('bash', ['-c', command], { cwd: ROOT, timeout: 10_000 }, (_, stdout, stderr) => resolve(`${stdout}${stderr}`));
+    execFile('bash', ['-c', `${prepared}; ${command}`], { cwd: ROOT, timeout: 10_000 }, (_, stdout, stderr) =>
+      resolve(`${stdout}${stderr}`),
+    );
   });
 }
 
@@ -61,19 +66,49 @@ const OUTCOMES: readonly (readonly [RegExp, RegExp])[] = [
   [/^denied: the connection is reset/, /reset by peer|Couldn't connect/i],
   [/^why it was denied/, /^deny: 127\.0\.0\.7 to 127\.0\.0\.1:6432/],
   [/^the counters/, /^bulkhead_flows_total\{.*verdict="deny".*\} [1-9]/m],
+  [/^an order: 127\.0\.0\.2 is cut off/, /^quarantine-\d+: 127\.0\.0\.2\/32 is cut off until /],
+  [/^an order: it is let back in/, /^in force: version \d+/],
+  [/^an order: the server takes no new flows/, /^web\/127\.0\.0\.1:9003: takes no new flows/],
+  [/^an order: it takes them again/, /^web\/127\.0\.0\.1:9003: as the document says/],
+  [/^a dry run/, /^nothing is changed; .*rule changed: echo-tcp\/web-tier/s],
+  [/^an order: now it is so/, /^in force: version \d+/],
+  [/^an order: it is as it was/, /^in force: version \d+/],
 ];
 
 describe.skipIf(busy !== null)(`the demo${busy === null ? '' : ` (skipped: ${busy.endpoint.text} is in use)`}`, () => {
   it('prints commands, each of which does what stands beside it; stops on SIGINT with 0 and nothing on standard error', async () => {
     const demo = await startDemo();
     const tries = printed(demo.text);
+    const prepared = /^ {2}(export .*)$/m.exec(demo.text)![1]!;
     for (const [outcome, answer] of OUTCOMES) {
       const entry = [...tries].find(([words]) => outcome.test(words));
       expect(entry, `a command for ${outcome}`).toBeDefined();
-      expect(await shell(entry![1]), entry![1]).toMatch(answer);
+      expect(await shell(entry![1], prepared), entry![1]).toMatch(answer);
     }
     demo.child.kill('SIGINT');
     expect(await demo.end).toMatchObject({ status: 0, signal: null, stderr: '' });
+  });
+
+  it('names an edit of the file that its tests allow, and that an open connection feels', async () => {
+    const demo = await startDemo();
+    const [, file, line, to, from] = /in (\S+):(\d+) write "(.*)" in place of "(.*)", and run "kill -HUP \d+"/.exec(demo.text)!;
+    const lines = readFileSync(join(ROOT, file!), 'utf8').split('\n');
+    expect(lines[Number(line) - 1]).toContain(from);
+    lines[Number(line) - 1] = lines[Number(line) - 1]!.replace(from!, to!);
+    const [, admin, token] = /BULKHEAD_ADMIN=(\S+) BULKHEAD_TOKEN=(\S+)/.exec(demo.text)!;
+    const open = connect({ host: '127.0.0.1', port: 6432, localAddress: '127.0.0.2' });
+    open.on('error', () => undefined).write('hello');
+    expect(String(await once(open, 'data'))).toBe('hello');
+    const closed = new Promise((resolve) => open.once('close', resolve));
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/yaml' };
+    const answer = await fetch(`${admin}/api/v1/policy`, { method: 'PUT', headers, body: lines.join('\n') });
+    expect(await answer.json()).toMatchObject({ revoked: 1 });
+    await closed;
+  });
+
+  it('takes no order without its token', async () => {
+    await startDemo();
+    expect(await shell('node_modules/.bin/bulkhead release 127.0.0.2', 'unset BULKHEAD_TOKEN')).toMatch(/takes a token/);
   });
 
   it('stops with 0 when Ctrl-C arrives twice at once, as it does under npm, which passes on what the terminal has sent already', async () => {

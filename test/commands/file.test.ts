@@ -1,6 +1,6 @@
 /** The commands that read a file, each as people call it: arguments and input, exit status and output. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -15,7 +15,7 @@ const SHOP = '127.0.0.1:8080';
 /** Line 10 holds the rule; line 14 the test. */
 const GOOD = `version: 1
 pools:
-  web: { servers: [127.0.0.1:9001] }
+  web: { servers: [127.0.0.1:9001], health: { type: tcp } }
 applications:
   shop:
     vips: [127.0.0.1:8080]
@@ -228,5 +228,12 @@ describe('schema', () => {
     expect(Object.keys(JSON.parse(stdout).properties)).toEqual(
       expect.arrayContaining(['version', 'networks', 'pools', 'applications', 'tests']),
     );
+  });
+
+  it('is with --text a reference for people', async () => {
+    const { status, stdout } = await bulkhead(['schema', '--text']);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^# The file, key by key\n[\s\S]*\n## `pools\.NAME\.health`\n[\s\S]*default `2s`/);
+    expect(stdout).toBe(readFileSync(join(ROOT, 'config/REFERENCE.md'), 'utf8'));
   });
 });

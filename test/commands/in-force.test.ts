@@ -83,6 +83,38 @@ describe('explain with what a node has', () => {
   });
 });
 
+describe('with what holds beside the document', () => {
+  const from = ['--from', '127.0.0.2', '--to'];
+  it('explain names the quarantine that decides, and diff takes it to hold on both sides', async () => {
+    const to = `127.0.0.1:${node.port}`;
+    expect((await node.run('quarantine', 'office', '--for', '1h', '--reason', 'odd traffic')).status).toBe(0);
+    const denied = await node.run('explain', 'in-force', ...from, to, '--json');
+    expect(denied.status).toBe(1);
+    expect(JSON.parse(denied.stdout)).toMatchObject({
+      ...{ verdict: 'deny', application: 'shop', rule: expect.stringMatching(/^quarantine-\d+$/), tier: 'guardrail', at: null },
+      reason: expect.stringMatching(/a quarantine of office by \S.*, until 20.*: odd traffic$/),
+    });
+    const batch = JSON.parse((await node.run('flows', '--denied', '--json')).stdout) as { flows: unknown[] };
+    expect(batch.flows).toEqual([]);
+    expect((await node.run('explain', 'version:2', ...from, to)).status).toBe(0);
+    const diff = await node.run('diff', 'in-force', node.file);
+    expect(diff.stderr).toMatch(/^beside the documents hold on the node: quarantine-\d+ \(office\) denies on both sides/);
+    // The file would let everybody in, but not those who are cut off.
+    expect(diff.stdout).toMatch(/gains access\n {2}from {6}0\.0\.0\.0\/0 except 127\.0\.0\.2/);
+    expect((await node.run('release', 'office')).status).toBe(0);
+    expect(await node.run('explain', 'in-force', ...from, to)).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('explain tells of servers that are set apart where the flow goes', async () => {
+    const server = `echo/127.0.0.1:${echo.port}`;
+    expect((await node.run('server', 'drain', server)).status).toBe(0);
+    const { stdout } = await node.run('explain', 'in-force', ...from, `127.0.0.1:${node.port}`);
+    expect(stdout).toMatch(/^allow: /);
+    expect(stdout).toContain(`  set apart    ${server} (drain)`);
+    expect((await node.run('server', 'up', server)).status).toBe(0);
+  });
+});
+
 describe('explain of a receipt over a unix socket', () => {
   it('tells of a flow that is live, and of the same one when it is past', async () => {
     const client = await connectFrom('127.0.0.2', node.port);

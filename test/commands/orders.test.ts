@@ -165,7 +165,7 @@ describe('the audit of a state folder', () => {
     expect(await verify()).toMatchObject({
       status: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^bulkhead: the audit is broken at entry 2 \(line 2\): [^\n]+changed\n$/),
+      stderr: expect.stringMatching(/^bulkhead: the audit is not whole at entry 2 \(line 2\): [^\n]+changed\n$/),
     });
     writeFileSync(path, text);
   });

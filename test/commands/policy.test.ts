@@ -31,6 +31,9 @@ const FILES = {
     'name: spare, from: [198.51.100.0/24]',
     'name: spare, silence: [{ code: allow-any, reason: a public service }]',
   ),
+  'closed.yaml': OLD.replace(', from: [192.0.2.0/24]', ', http: { methods: [GET] }').replace(/ {6}- { name: spare.*\n/, ''),
+  'elsewhere.yaml': OLD.replace('expect: allow, by: office', 'expect: allow }\n  - { from: 192.0.2.7, to: 127.0.0.1:8081, expect: deny'),
+  'h2.yaml': OLD.replace('name: office,', 'name: no-h2, protocols: [h2], action: deny }\n      - { name: office,'),
   'broken.yaml': 'version: [1\n',
 };
 for (const [name, text] of Object.entries(FILES)) writeFileSync(join(FOLDER, name), text);
@@ -76,6 +79,28 @@ describe('diff', () => {
   });
 });
 
+describe('explain', () => {
+  it.each([
+    [[], /\. The request's protocol, method and path were not said: it is judged as http GET \/\.$/],
+    [['--protocol', 'h2'], /\. The request's method and path were not said: it is judged as h2 GET \/\.$/],
+    [['--path', '/x'], /this flow\.$/],
+    [['--protocol', 'grpc', '--path', '/x'], /this flow\.$/],
+    [['--protocol', 'ssh'], /answers ssh with 400\.$/],
+  ] as const)('of requests, given %j, says what was taken for granted', async (said, reason) => {
+    const { stdout } = await bulkhead(['explain', at('old.yaml'), '--from', '192.0.2.7', '--to', '127.0.0.1:8080', '--json', ...said]);
+    expect((JSON.parse(stdout) as { reason: string }).reason).toMatch(reason);
+  });
+
+  it('tells a WebSocket over HTTP/2 from one over HTTP/1.1', async () => {
+    const ask = (...more: string[]) =>
+      bulkhead(['explain', at('h2.yaml'), '--from', '192.0.2.7', '--to', '127.0.0.1:8080', '--protocol', ...more]);
+    const [one, two, wrong] = await Promise.all([ask('websocket'), ask('websocket', '--over', 'h2'), ask('http', '--over', 'h2')]);
+    expect([one.status, two.status, wrong.status]).toEqual([0, 1, 2]);
+    expect(two.stdout).toMatch(/^deny: 192\.0\.2\.7 to 127\.0\.0\.1:8080 \(websocket over h2\)/);
+    expect(wrong.stderr).toMatch(/Only a flow of protocol websocket is over: h2, and this one is http/);
+  });
+});
+
 describe('check', () => {
   it('tells with --coverage which rules no test reaches', async () => {
     const { stdout, status } = await bulkhead(['check', '--coverage', at('old.yaml')]);
@@ -86,6 +111,19 @@ describe('check', () => {
       { rule: 'office', tests: [0] },
       { rule: 'spare', tests: [], path: '/applications/shop/rules/1' },
     ]);
+  });
+
+  it('tells of a test that asks where nobody listens, and so proves nothing', async () => {
+    const { stderr, status } = await bulkhead(['check', at('elsewhere.yaml')]);
+    expect(status).toBe(0);
+    expect(stderr).toMatch(
+      /elsewhere\.yaml:13:5: warning\[test-without-vip\]: The test asks about 127\.0\.0\.1:8081.*did you mean "127\.0\.0\.1:8080"\?/,
+    );
+    writeFileSync(
+      at('elsewhere.yaml'),
+      `${FILES['elsewhere.yaml']}silence: [{ code: test-without-vip, reason: nothing may listen there }]\n`,
+    );
+    expect((await bulkhead(['check', at('elsewhere.yaml')])).stderr).not.toMatch(/test-without-vip|silence-unused/);
   });
 
   it('is quiet about a finding that the file silences with a reason', async () => {
@@ -102,13 +140,28 @@ it('print prints a file of the same meaning', async () => {
 });
 
 describe('export', () => {
-  it('says on standard error and in the text what is left out', async () => {
+  it('says in comments what is left out, and on standard error how much that is', async () => {
     const { stdout, stderr, status } = await bulkhead(['export', at('new.yaml'), '--to', 'nftables']);
-    expect(status).toBe(0);
-    expect(stderr).toMatch(/^not expressed: Rule "spare" \(.*new\.yaml:10:9\) depends on the request/);
-    expect(stdout).toContain(`# ${stderr.trim().split('\n')[0]}`);
+    expect({ status, stderr }).toEqual({
+      status: 0,
+      stderr: '1 thing is not expressed: the comments at the beginning of the export say what and why\n',
+    });
+    expect(stdout).toMatch(/^# not expressed: Rule "spare" \(.*new\.yaml:10:9\) depends on the request/m);
     expect(stdout).toContain('192.0.2.0-192.0.2.255');
   });
+
+  it.each(['nftables', 'kubernetes'])(
+    'to %s fails where nobody could reach an application any more, unless that is meant',
+    async (target) => {
+      const words = ['export', at('closed.yaml'), '--to', target];
+      const [plain, meant] = await Promise.all([bulkhead(words), bulkhead([...words, '--allow-empty'])]);
+      expect(plain).toMatchObject({
+        status: 1,
+        stderr: expect.stringMatching(/^nobody could reach shop any more: [^\n]+\n\d+ things? (is|are) not expressed: [^\n]+\n$/),
+      });
+      expect(meant).toEqual({ ...plain, status: 0 });
+    },
+  );
 
   it('takes targets that it knows', async () => {
     expect((await bulkhead(['export', at('old.yaml'), '--to', 'kubernetes'])).stdout).toMatch(

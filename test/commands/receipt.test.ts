@@ -32,7 +32,7 @@ afterAll(() => node.close());
 describe('explain of a receipt', () => {
   it.each([
     [ALLOWED, 0],
-    [DENIED, 1],
+    [DENIED, 0],
   ])('%s prints the flow as JSON and ends with %i', async (receipt, status) => {
     const ended = await bulkhead(['explain', receipt, '--admin', admin, '--json']);
     expect(JSON.parse(ended.stdout)).toEqual(FLOWS[receipt]);

@@ -11,6 +11,12 @@ const ABSENT = 'test/commands/no-such-file.yaml';
 const WRONG: readonly (readonly [string, RegExp])[] = [
   ['frobnicate', /unknown command 'frobnicate'/],
   ['chekc', /did you mean check/i],
+  ['reload', /^bulkhead: unknown command 'reload': a running node reads its file again on SIGHUP, and bulkhead apply FILE/],
+  ['Validate x.yaml', /bulkhead check FILE does that/],
+  ['start', /bulkhead run FILE does that/],
+  ['serve x.yaml --port 80', /bulkhead run FILE does that/],
+  ['stop', /SIGTERM drains and ends/],
+  ['logs -f', /bulkhead flows --follow/],
   ['--frobnicate', /unknown option '--frobnicate'.*bulkhead --help/],
   ['check', /missing required argument 'file'.*bulkhead check --help/],
   ['check a.yaml b.yaml', /too many arguments/],
@@ -56,6 +62,16 @@ describe('help', () => {
       const { status, stdout, stderr } = await bulkhead(words.split(' '));
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
       expect(stdout).toMatch(/^Usage: bulkhead/);
+    },
+  );
+
+  it.each(['--help', 'run --help', 'apply --help', 'explain --help', 'flows --help', 'export --help'])(
+    'bulkhead %s has no line of prose wider than 80 columns',
+    { concurrent: true },
+    async (words) => {
+      const { stdout } = await bulkhead(words.split(' '));
+      // An example may be longer: it is one line to copy.
+      expect(stdout.split('\n').filter((line) => line.length > 80 && !/^ {2}\S/.test(line))).toEqual([]);
     },
   );
 

@@ -28,6 +28,7 @@ describe('a file that says little', () => {
       state: './state',
       journal: { sizeBytes: 268_435_456, segmentBytes: 16_777_216 },
       log: { level: 'info' },
+      answers: 'brief',
       connections: 100_000,
     });
   });
@@ -213,7 +214,7 @@ describe('tests of a file', () => {
     ['host: a.b', HTTP],
     ['protocol: ssh', protocolBit('ssh')],
     ['protocol: http, path: /', HTTP],
-    ['protocol: websocket', HTTP | WEBSOCKET],
+    ['protocol: websocket', WEBSOCKET],
   ])('%s', (fields, protocols) => {
     expect(flow(fields).flow.protocols).toBe(protocols);
   });

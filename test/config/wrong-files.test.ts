@@ -119,7 +119,7 @@ const CASES: Record<string, Wrong[]> = {
     { text: segment('{ addresses: [§10.0.0.1:80] }'), code: 'bad-address', says: /no port/, suggestion: '10.0.0.1' },
     { text: segment('{ addresses: [§partner.example.com] }'), code: 'unsupported', says: /Write the addresses/ },
     {
-      text: segment('{ addresses: [§10.0.0.1/8] }'),
+      text: `${segment('{ addresses: [§10.0.0.1/8] }')}applications: { shop: { pool: p, ${TCP} } }\n`,
       code: 'host-bits',
       says: /stands for all of 10.0.0.0\/8/,
       suggestion: '10.0.0.0/8',
@@ -325,7 +325,12 @@ const CASES: Record<string, Wrong[]> = {
       says: /without scheme/,
       suggestion: 'a.example',
     },
-    { text: pool('{ servers: [127.0.0.1:1], tls: { §ca: a.pem } }'), code: 'unknown-key', says: /Known here: verify/ },
+    {
+      text: pool('{ servers: [127.0.0.1:1], tls: { §vrify: true } }'),
+      code: 'unknown-key',
+      says: /Known here: verify/,
+      suggestion: 'verify',
+    },
   ],
   routes: [
     { text: app(`${HTTP}, routes: [ §{ pool: p } ]`), code: 'missing-key', says: /"name" is missing/ },
@@ -383,7 +388,7 @@ const CASES: Record<string, Wrong[]> = {
     { text: rule('limits: { bytes: §10MB/s }'), code: 'wrong-value', says: /a size per time such as 1MiB\/s/ },
     { text: rule('limits: { bytes-total: §10 }'), code: 'wrong-type', says: /a size such as 64KiB/ },
     { text: rule('limits: { duration: §1 hour }'), code: 'wrong-value', says: /a duration such as/, suggestion: '1h' },
-    { text: rule('limits: { per: §client, flows: 1 }'), code: 'wrong-value', says: /one of source, segment, all/ },
+    { text: rule('limits: { per: §client, flows: 1 }'), code: 'wrong-value', says: /one of source, segment, all/, suggestion: 'source' },
     { text: rule('limits: { §rate: 1/s }'), code: 'unknown-key', says: /Known here: per, flows, new-flows/ },
     { text: rule('on-revoke: §Drain'), code: 'wrong-type', says: /cut, finish, drain, or a mapping/ },
     { text: rule('identities: [§claim:groups]'), code: 'wrong-value', says: /such as claim:groups=admins/ },

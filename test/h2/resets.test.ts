@@ -60,10 +60,7 @@ describe('a stream that the server resets before it answers', () => {
   ])('%s: is a 502, and to gRPC the status that is meant', async (_name, code, grpcStatus) => {
     const client = await RawClient.open(setup.port);
     client.send(request(1, at(`/before/${code}`)), request(3, at(`/before/${code}`, GRPC)));
-    expect([await client.answer(1), client.field(1, 'bulkhead-error')]).toEqual([
-      '502',
-      expect.stringMatching(/^server-closed; web.127.*reset$/),
-    ]);
+    expect([await client.answer(1), client.field(1, 'bulkhead-error')]).toEqual(['502', 'server-closed']);
     expect([await client.answer(3), client.field(3, 'grpc-status')]).toEqual(['200', grpcStatus]);
     client.close();
   });

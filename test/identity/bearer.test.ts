@@ -103,6 +103,24 @@ describe('the token of the request before', () => {
     expect([identities, bearer.fault]).toEqual([[], 'expired']);
   });
 
+  it('is checked a few times at most where keys change all the while, and then again with the next request', async () => {
+    let checks = 0;
+    checker = new TokenChecker([ISSUER], {
+      keysOf: () => {
+        checks++;
+        checker.forget();
+        return createLocalJWKSet({ keys: published });
+      },
+      refresh: () => Promise.resolve(),
+    });
+    const anna = await token('anna');
+    expect(await request(`Authorization: Bearer ${anna}`)).toBe('checked');
+    expect([checks, identities.includes('jwt:anna')]).toEqual([3, true]);
+    published = [];
+    await request(`Authorization: Bearer ${anna}`);
+    expect([identities, bearer.fault]).toEqual([[], 'no-key']);
+  });
+
   it('counts no longer once its key was withdrawn, also on a connection that is kept', async () => {
     const anna = await token('anna');
     await request(`Authorization: Bearer ${anna}`);

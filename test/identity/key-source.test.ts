@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { KeySets } from '../../proxy/identity/key-sets.ts';
 import { KeySource } from '../../proxy/identity/key-source.ts';
 
@@ -36,14 +36,19 @@ afterEach(async () => {
 });
 
 /** A source, and what it says in turn: a set, null, or trouble in words. */
-function watched(refreshMs?: number) {
+function watched(refreshMs?: number, retryMs?: number) {
   const said: (JSONWebKeySet | null | string)[] = [];
   const heard: (() => void)[] = [];
   const say = (what: JSONWebKeySet | null | string) => {
     said.push(what);
     for (const wake of heard.splice(0)) wake();
   };
-  const source = new KeySource({ learnt: (_, keys) => say(keys), trouble: (_, message) => say(message) }, refreshMs, () => now);
+  const events = { learnt: (_: string, keys: JSONWebKeySet | null) => say(keys), trouble: (_: string, message: string) => say(message) };
+  const source = new KeySource(
+    { ...events, recovered: () => say('recovered') },
+    { ...(refreshMs && { refreshMs }), ...(retryMs && { retryMs }) },
+    () => now,
+  );
   sources.push(source);
   const until = async (count: number) => {
     while (said.length < count) await new Promise<void>((resolve) => heard.push(resolve));
@@ -94,10 +99,38 @@ describe('keys of an issuer', () => {
     expect(asked).toBe(1);
     now = 10_000;
     source.wanted(location);
-    expect((await until(3))[2]).toEqual(keySet);
+    // Asked, and nothing new has come: what tokens came to still holds.
+    expect((await until(3))[2]).toBeNull();
     expect(asked).toBe(2);
     source.wanted('http://127.0.0.1:1/other');
     expect(asked).toBe(2);
+  });
+});
+
+describe('a location that does not answer', () => {
+  it('is said once a reason, asked again before long by itself, and its failures are counted', async () => {
+    answer = { status: 503, body: '' };
+    const { source, until, said } = watched(undefined, 5);
+    source.settle(new Set([location]));
+    expect((await until(1))[0]).toBe('answered 503');
+    await vi.waitUntil(() => asked >= 4);
+    expect(said).toEqual(['answered 503']);
+    expect(source.states()).toMatchObject([{ location, fetchedAt: null, fetched: 0, fault: 'answered 503' }]);
+    answer = { status: 200, body: '{}' };
+    expect((await until(2))[1]).toMatch(/malformed/);
+    answer = { status: 200, body: JSON.stringify(keySet) };
+    now = 77;
+    expect((await until(4)).slice(2)).toEqual(['recovered', keySet]);
+    expect(source.states()).toMatchObject([{ fetchedAt: 77, fetched: 1, fault: null }]);
+    expect(source.states()[0]!.failed).toBeGreaterThanOrEqual(4);
+  });
+
+  it('that says null where a set should be has none', async () => {
+    answer = { status: 200, body: 'null' };
+    const { source, until } = watched();
+    source.settle(new Set([location]));
+    expect((await until(1))[0]).toMatch(/malformed|null/);
+    expect([...source.sets()]).toEqual([]);
   });
 });
 

@@ -3,7 +3,9 @@ import { createServer, request } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { freePort, type RunningNode, startNode } from '../node/harness.ts';
+import { KEYS_WAIT_MS } from '../../proxy/identity/token.ts';
+import { metricsText } from '../../proxy/observe/metrics.ts';
+import { freePort, type RunningNode, startNode, startServer, until } from '../node/harness.ts';
 
 const stops: (() => unknown)[] = [];
 let pair: Awaited<ReturnType<typeof generateKeyPair>>;
@@ -13,9 +15,9 @@ let keysPort: number;
 let webPort: number;
 let vip: number;
 
-async function serve(answer: () => string): Promise<number> {
+async function serve(answer: () => string, port = 0): Promise<number> {
   const server = createServer((_, response) => response.end(answer()));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   stops.push(() => {
     server.closeAllConnections();
     return new Promise((resolve) => server.close(resolve));
@@ -39,7 +41,7 @@ afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
 });
 
-const file = (rules: string, from = '') => `
+const file = (rules: string, from = '', more = '') => `
 version: 1
 process: { workers: 1 }
 segments:
@@ -52,11 +54,12 @@ applications:
     pool: web
     jwt:
       - { issuer: https://login.example, audiences: [shop], keys: "http://127.0.0.1:${keysPort}/keys", claims: [groups]${from} }
+    ${more}
     rules: [${rules}]
 `;
 
-async function start(rules: string, from = ''): Promise<RunningNode> {
-  const running = await startNode(file(rules, from));
+async function start(rules: string, from = '', more = ''): Promise<RunningNode> {
+  const running = await startNode(file(rules, from, more));
   stops.push(() => running.stop());
   return running;
 }
@@ -142,11 +145,91 @@ describe('a rule by identity', () => {
     expect(asked).toBe(1);
   });
 
+  it('refuses a token whose key the issuer does not have, without a wait', async () => {
+    const running = await start(ANNA);
+    const since = performance.now();
+    expect(await ask('/', bearer(await token({}, 'two')))).toMatchObject({ status: 401 });
+    expect(performance.now() - since).toBeLessThan(KEYS_WAIT_MS + 1_000);
+    const [record] = await running.records(1);
+    expect(record!.reason).toContain('no-key');
+  });
+
   it('computes nothing where no rule asks for it', async () => {
     await start('{ name: all, action: allow }');
     expect(await ask('/', bearer('hello'))).toMatchObject({ status: 200 });
   });
 });
+
+describe('keys that cannot be had', () => {
+  const RULES = `${ANNA}, { name: public, http: { paths: [/public/*] }, action: allow }`;
+  const problem = (running: RunningNode) => running.node.problems.list().find(({ kind }) => kind === 'token-keys');
+
+  it.each([
+    ['nobody listens there', () => freePort()],
+    ['nobody answers there', () => silent()],
+  ])('are a 503 with a record of the request where %s; who needs no token is served', async (_, where) => {
+    keysPort = await where();
+    const running = await start(RULES);
+    const sent = await token();
+    const since = performance.now();
+    const answer = await raw('/private', sent);
+    expect(performance.now() - since).toBeLessThan(KEYS_WAIT_MS + 1_500);
+    expect(answer).toMatch(/^HTTP\/1\.1 503 /);
+    expect(answer).toMatch(/\r\nbulkhead-error: token-keys\r\n/);
+    expect(answer).toMatch(/\r\nRetry-After: 1\r\n/);
+    expect(await ask('/public/x')).toMatchObject({ status: 200 });
+    // What could not be told of its bearer is no reason to refuse what everybody may have.
+    expect(await ask('/public/x', bearer(sent))).toMatchObject({ status: 200 });
+    const [record] = await running.records(3);
+    expect(record).toMatchObject({ method: 'GET', host: 'a', path: '/private', status: 503, ended_by: 'proxy', server: null });
+    expect(record!.reason).toMatch(/^token-keys: /);
+    expect(running.node.counters().limits.filter(({ limit }) => limit === 'request-head' || limit === 'head')).toEqual([]);
+    await until(() => problem(running) !== undefined);
+    expect(problem(running)).toMatchObject({ subject: `http://127.0.0.1:${keysPort}/keys`, message: expect.stringContaining('503') });
+  });
+
+  it('do not run the time of a head: the client is not the slow one', async () => {
+    keysPort = await silent();
+    const running = await start(RULES, '', 'timeouts: { request-head: 200ms }');
+    expect(await raw('/private', await token())).toMatch(/^HTTP\/1\.1 503 /);
+    const [record] = await running.records(1);
+    expect(record).toMatchObject({ status: 503, path: '/private' });
+  });
+
+  it('are there as soon as the issuer is, by themselves', async () => {
+    keysPort = await freePort();
+    const running = await start(RULES);
+    const sent = await token();
+    expect(await ask('/', bearer(sent))).toMatchObject({ status: 503 });
+    expect(await metricsText(running.node)).toMatch(/bulkhead_token_keys_fetches_total\{location="[^"]+",result="failed"\} [1-9]/);
+    await serve(() => JSON.stringify({ keys: published }), keysPort);
+    await until(() => problem(running) === undefined);
+    await until(async () => (await ask('/', bearer(sent))).status === 200);
+    expect(await metricsText(running.node)).toMatch(/bulkhead_token_keys_age_seconds\{location="[^"]+"\} [0-9.]+\n/);
+    expect(running.logged.some(({ message }) => message === 'keys of a token issuer are had again')).toBe(true);
+  });
+});
+
+/** A port that takes connections and says nothing. */
+async function silent(): Promise<number> {
+  const server = await startServer(() => undefined);
+  stops.push(() => server.close());
+  return server.port;
+}
+
+/** The whole answer to a request with a token, as it came. */
+function raw(path: string, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(vip, '127.0.0.1');
+    let got = '';
+    socket.on('data', (data) => {
+      got += data;
+    });
+    socket.on('end', () => resolve(got));
+    socket.on('error', reject);
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer ${text}\r\n\r\n`);
+  });
+}
 
 it('requests of several people on one connection are told apart, in order', async () => {
   const running = await start(`${ANNA}, { name: public, http: { paths: [/public/*] }, action: allow }`);

@@ -107,8 +107,8 @@ describe('keys', () => {
   it('that are not there at all leave the token refused, for a while', async () => {
     const checker = new TokenChecker([ISSUER], new Published(null));
     const token = await sign(GOOD);
-    expect((await checker.check(token, NOW)).fault).toBe('no-key');
-    expect(checker.known(token, NOW + 4_999)?.fault).toBe('no-key');
+    expect((await checker.check(token, NOW)).fault).toBe('no-keys');
+    expect(checker.known(token, NOW + 4_999)?.fault).toBe('no-keys');
     expect(checker.known(token, NOW + 5_001)).toBeNull();
   });
 });

@@ -24,7 +24,11 @@ it('addresses beyond the places that there are do without one, which is counted;
       Array.from({ length: PER_NAME }, (__, j) => parseAddress(`10.0.${i}.${j}`)!),
     ]),
   );
-  const resolved = new ServerNames(log, () => false).resolve(document, known);
+  const resolved = new ServerNames(
+    log,
+    () => false,
+    () => null,
+  ).resolve(document, known);
   const table = new ServerTable(1);
   const planner = new Planner(table, new TlsFiles({ changed() {}, trouble() {} }, Date.now, null));
   const hits = () => readNodeLimits(createNodeLimits(1)).find(({ limit }) => limit === 'server-places')!.hits;
@@ -37,7 +41,11 @@ it('addresses beyond the places that there are do without one, which is counted;
 
 it('dials to an address are remembered under its name when the name has it no longer', () => {
   const document = documentOf('version: 1\npools: { p: { servers: [web.internal:80] } }\n');
-  const names = new ServerNames(log, () => false);
+  const names = new ServerNames(
+    log,
+    () => false,
+    () => null,
+  );
   const at = (address: string) => names.resolve(document, new Map([['web.internal', [parseAddress(address)!]]])).document;
   const table = new ServerTable(1);
   const planner = new Planner(table, new TlsFiles({ changed() {}, trouble() {} }, Date.now, null));

@@ -153,13 +153,43 @@ describe('a server by name', () => {
     one.socket.write('GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
     expect(await one.over).toBe(mode === 'tcp' ? 'ECONNRESET' : 'end');
     expect(one.text().slice(0, said.length)).toBe(said);
-    expect(running.node.servers()).toMatchObject([{ server: `${NAME}:${port}`, up: false, checkDetail: 'its name has had no answer yet' }]);
+    expect(running.node.servers()).toMatchObject([
+      { server: `${NAME}:${port}`, up: false, checkDetail: 'its name has had no answer yet (ESERVFAIL)' },
+    ]);
     expect(await series(running, 'bulkhead_server_resolved')).toEqual([`bulkhead_server_resolved{pool="web",server="${NAME}:${port}"} 0`]);
-    expect(running.logged.filter(({ message }) => message.startsWith('a server has no address yet'))).toHaveLength(1);
+    expect(running.logged.filter(({ message }) => message.startsWith('a server has no address'))).toMatchObject([
+      { level: 'warn', message: expect.stringContaining('no answer yet'), fields: { server: `${NAME}:${port}`, code: 'ESERVFAIL' } },
+    ]);
     has('127.0.0.2');
     await until(() => running.node.serverNames()[0]!.isKnown);
     expect(running.node.servers()).toMatchObject([{ server: `127.0.0.2:${port}`, up: true }]);
     if (mode === 'tcp') expect(await next()).toBe('2');
+  });
+
+  it('whose name does not exist is told with the code of the resolver, at each apply; its metric is 0 until an address is there', async () => {
+    await server('127.0.0.2');
+    const text = yaml(`${NAME}:${port}`);
+    const running = await start(text);
+    const said = () => running.logged.filter(({ message }) => message.startsWith('a server has no address'));
+    const resolved = (value: number) => [`bulkhead_server_resolved{pool="web",server="${NAME}:${port}"} ${value}`];
+    const fields = { pool: 'web', server: `${NAME}:${port}`, code: 'ENOTFOUND' };
+    expect(said()).toMatchObject([{ level: 'warn', fields }]);
+    expect(running.node.servers()).toMatchObject([{ up: false, checkDetail: 'its name has no address of its own (ENOTFOUND)' }]);
+    expect(await series(running, 'bulkhead_server_resolved')).toEqual(resolved(0));
+    expect(running.node.problems.list()).toMatchObject([
+      { kind: 'pool', subject: 'web', message: expect.stringContaining('ENOTFOUND') },
+      { kind: 'server-name', subject: `web/${NAME}:${port}`, message: expect.stringContaining('ENOTFOUND') },
+    ]);
+    await running.apply(text);
+    expect(said()).toHaveLength(2);
+    // Under a name that a new policy asks for, since what does not exist is asked for again after a minute only.
+    names.zone.set('other.internal', { addresses: ['127.0.0.2'], ttl: 0 });
+    await running.apply(yaml(`other.internal:${port}`));
+    expect(running.node.problems.list()).toEqual([]);
+    names.zone.delete('other.internal');
+    await until(() => said().length === 3);
+    names.zone.set('other.internal', 'fail');
+    expect(said()[2]).toMatchObject({ fields: { server: `other.internal:${port}`, code: 'ENOTFOUND' } });
   });
 
   it('is never dialled outside of networks.outbound, whatever DNS says and whenever; that is said once, and counted', async () => {

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { parseAddress } from '../../config/address.ts';
 import type { Document, FlowQuestion } from '../../config/document.ts';
 import { PLAIN_QUESTION } from '../../config/match.ts';
-import { PROTOCOLS, protocolBit, WEBSOCKET } from '../../config/protocols.ts';
+import { H2, PROTOCOLS, protocolBit, WEBSOCKET } from '../../config/protocols.ts';
 import { compile } from '../../policy/compile.ts';
 import { type DiffGroup, diffDocuments } from '../../policy/diff.ts';
 import { explain } from '../../policy/explain.ts';
@@ -11,7 +11,7 @@ import { normaliseHost, normalisePath } from '../../policy/request.ts';
 import { inactivity, rulesOf } from '../../policy/schedule.ts';
 import { endpointKey } from '../../policy/space/destinations.ts';
 import { databaseFacts, type Fact, headerFacts, identityFacts, periodFacts, tlsFacts } from '../../policy/space/facts.ts';
-import { REQUEST_KINDS } from '../../policy/space/kinds.ts';
+import { REQUEST_KINDS, WEBSOCKET_OVER_H2 } from '../../policy/space/kinds.ts';
 import { isInRegion } from '../../policy/space/requests.ts';
 import { changed, rewritten } from './changes.ts';
 import {
@@ -94,13 +94,21 @@ function randomFlow(documents: readonly Document[], sources: readonly string[], 
   // Flows over unix sockets have no address, so no question describes them.
   const to = endpoints.filter(({ kind }) => kind === 'tcp');
   const query = randomQuery(random);
-  const kind = random(3) === 0 ? protocolBit(query.kind)! : 1 << (random(3) === 0 ? random(PROTOCOLS.length) : random(6));
   const pick = <T>(list: readonly T[]): T => list[random(list.length)]!;
+  const vip = pick(to);
+  const modes = documents.map(({ applications }) => {
+    return applications.find(({ vips }) => vips.some(({ endpoint }) => endpointKey(endpoint) === endpointKey(vip)))?.mode ?? null;
+  });
+  const requests = ['http', 'h2', 'grpc', 'websocket'].map((name) => protocolBit(name)!);
+  const any = random(3) === 0 ? protocolBit(query.kind)! : 1 << (random(3) === 0 ? random(PROTOCOLS.length) : random(6));
+  // To applications of requests nothing else comes; only these tell what carries a WebSocket.
+  const inRequests = modes.includes('http') ? [...requests, WEBSOCKET_OVER_H2] : requests;
+  const kind = modes.includes('tcp') && random(3) > 0 ? any : pick(inRequests);
   const carries = (kind & REQUEST_KINDS) !== 0;
   return {
     from: parseAddress(pick(sources))!,
-    to: pick(to),
-    protocols: kind === WEBSOCKET ? WEBSOCKET | 2 : kind,
+    to: vip,
+    protocols: kind === WEBSOCKET_OVER_H2 ? WEBSOCKET | H2 : kind,
     method: carries ? pick([...METHODS, 'PUT']) : null,
     host: carries ? pick(HOSTS) : null,
     path: carries ? pick(PATHS) : null,

@@ -111,6 +111,15 @@ describe('the nearest rule that would have allowed', () => {
     expect(ask(from, to, more).nearest).toEqual({ rule, at: placeOf(rule), change });
   });
 
+  it.each([
+    [['ssh', 'grpc'], 'protocol grpc instead of http'],
+    [['ssh'], null],
+  ])('of requests, by a rule for %j, is one that a request can be: %s', (protocols, change) => {
+    const rules = [{ name: 'it', protocols, action: 'allow' as const }];
+    const requests = compile(documentOf({ applications: { a: { mode: 'http', rules } } }));
+    expect(explain(requests, question('10.0.0.9', '10.0.0.1:80', { path: '/' })).nearest?.change ?? null).toBe(change);
+  });
+
   it('is null for an allowed flow, and where no rule allows anything', () => {
     expect(ask('127.0.0.1', '127.0.0.1:6432', { protocol: 'postgres' }).nearest).toBeNull();
     expect(ask('127.0.0.1', '127.0.0.1:7000').nearest).toBeNull();
@@ -127,4 +136,15 @@ it('rehearses tests: verdict and deciding rule', () => {
   expect(results.map(({ passed }) => passed)).toEqual([true, true, false, false, false, false]);
   expect(results[0]!.message).toBe('deny by default');
   expect(results[2]!.message).toContain('test.yaml:90:5: expected deny by web-tier, but the policy answers deny by default');
+});
+
+it('tells where to mend a test that fails: the rule that decides, or the test', () => {
+  const place = { file: 'test.yaml', line: 90, column: 5 };
+  const message = (from: string, to: string, expectation: 'allow' | 'deny') =>
+    rehearse(image, [{ flow: question(from, to, { protocol: 'postgres' }), expect: expectation, by: null, place }])[0]!.message;
+  expect(message('127.0.0.7', '127.0.0.1:6432', 'allow')).toMatch(/ Change the rules of \S+ or the test at test\.yaml:90:5\.$/);
+  expect(message('127.0.0.1', '127.0.0.1:6432', 'deny')).toMatch(/ Change the rule at \S+:\d+:\d+ or the test at test\.yaml:90:5\.$/);
+  expect(message('127.0.0.7', '127.0.0.1:1', 'allow')).toMatch(
+    / Change the test at test\.yaml:90:5, or give an application the VIP 127\.0\.0\.1:1\.$/,
+  );
 });

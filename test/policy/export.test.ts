@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { formatAddress, parseAddress, parsePrefix } from '../../config/address.ts';
 import { PLAIN_QUESTION } from '../../config/match.ts';
-import { PROTOCOLS } from '../../config/protocols.ts';
+import { PROTOCOLS, protocolBit } from '../../config/protocols.ts';
 import { compile } from '../../policy/compile.ts';
 import { explain } from '../../policy/explain.ts';
 import { exportable } from '../../policy/export.ts';
 import { toKubernetes } from '../../policy/export-kubernetes.ts';
 import { toNftables } from '../../policy/export-nftables.ts';
 import { coverOf, sourceTermText } from '../../policy/space/cover.ts';
-import { type DocumentWords, documentOf } from './documents.ts';
+import { type DocumentWords, documentOf, type RuleWords } from './documents.ts';
+import { liveFlows } from './oracle.ts';
 import { edgeSources, HOSTS, METHODS, PATHS, randomDocument, randomFrom } from './randomDocument.ts';
 
 const SEED = Number(process.env.BULKHEAD_SEED ?? Date.now() % 2 ** 31);
@@ -82,6 +83,14 @@ describe('the sources of a VIP', () => {
   });
 });
 
+function protocolSet(names: readonly string[]): number {
+  return names.reduce((set, name) => set | protocolBit(name)!, 0);
+}
+
+function modeAt({ applications }: ReturnType<typeof documentOf>, vip: string): 'http' | 'tcp' {
+  return applications.find(({ vips }) => vips.some(({ endpoint }) => endpoint.text === vip))!.mode;
+}
+
 it(`is never wider than the policy (seed ${SEED})`, { timeout: 60_000 }, () => {
   const random = randomFrom(SEED);
   let open = 0;
@@ -101,7 +110,7 @@ it(`is never wider than the policy (seed ${SEED})`, { timeout: 60_000 }, () => {
         const flow = {
           from,
           to: endpoint,
-          protocols: 1 << random(PROTOCOLS.length),
+          protocols: protocolSet(pick(liveFlows(modeAt(document, endpoint.text)).map(({ named }) => named))),
           method: pick(METHODS),
           host: pick(HOSTS),
           path: pick(PATHS),
@@ -114,6 +123,41 @@ it(`is never wider than the policy (seed ${SEED})`, { timeout: 60_000 }, () => {
     }
   }
   expect(open).toBeGreaterThan(20);
+});
+
+describe('an application that nobody could reach any more', () => {
+  const tls: RuleWords = { protocols: ['tls'], action: 'allow' };
+  const office: RuleWords = { from: ['10.0.0.0/8'], action: 'allow' };
+  it.each<[string, DocumentWords, string[]]>([
+    ['where a protocol is asked for', { applications: { a: { rules: [tls] } } }, ['a']],
+    [
+      'where requests are asked for',
+      { applications: { a: { mode: 'http', rules: [{ http: { paths: ['/'] }, action: 'allow' }] } } },
+      ['a'],
+    ],
+    ['though the cluster lane still does', { cluster: ['10.9.0.0/24'], applications: { a: { rules: [tls] } } }, ['a']],
+    ['where denials are only observed', { applications: { a: { observe: true } } }, ['a']],
+    [
+      'at any of its VIPs',
+      { applications: { a: { vips: ['10.0.0.1:80', '10.0.0.1:81'], rules: [{ ...tls, ports: [[80, 80]] }] } } },
+      ['a'],
+    ],
+    ['not one that somebody still does', { applications: { a: { rules: [office, tls] } } }, []],
+    [
+      'not where a rule for every kind of request opens it',
+      { applications: { a: { mode: 'http', rules: [{ ...tls, protocols: ['http'] }] } } },
+      [],
+    ],
+    ['not one that nobody could before', { applications: { a: { rules: [{ ...tls, action: 'deny' }] } } }, []],
+    [
+      'not by a family that no rule lets in',
+      { applications: { a: { vips: ['[::1]:80'], rules: [{ ...tls, from: ['10.0.0.0/8'] }] } } },
+      [],
+    ],
+    ['not one on a unix socket alone', { applications: { a: { vips: ['unix:/s'], rules: [tls] } } }, []],
+  ])('%s', (_, words, expected) => {
+    expect(exportable(documentOf(words)).cutOff).toEqual(expected);
+  });
 });
 
 describe('the text', () => {

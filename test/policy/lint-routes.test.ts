@@ -31,6 +31,7 @@ function withRoutes(routes: readonly string[], more = 'mode: http'): Document {
     '  others:',
     '    { vips: [127.0.0.1:8081], mode: tcp, pool: api, rules: [{ name: all, from: [127.0.0.1], action: allow }] }',
     '  next: { vips: [127.0.0.1:8082], mode: tcp, pool: next, rules: [{ name: all, from: [127.0.0.1], action: allow }] }',
+    'silence: [{ code: pool-without-health, reason: routes alone are looked at }]',
   ].join('\n');
   const result = parseDocument([{ file: 'routes.yaml', text }], {});
   if (!result.ok) throw new Error(`${result.problems.map(formatProblem).join('\n')}\n${text}`);

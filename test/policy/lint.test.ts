@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Document, Rule } from '../../config/document.ts';
-import { protocolBit } from '../../config/protocols.ts';
+import { PROTOCOLS, protocolBit } from '../../config/protocols.ts';
 import { lint } from '../../policy/lint.ts';
 import { rulesOf } from '../../policy/schedule.ts';
 import { type DocumentWords, documentOf } from './documents.ts';
-import { oracle } from './oracle.ts';
+import { liveFlows, oracle } from './oracle.ts';
 import { CLIENTS, edgeSources, HELLOS, HOSTS, METHODS, PATHS, randomDocument, randomFrom, randomQuery } from './randomDocument.ts';
 
 const SEED = Number(process.env.BULKHEAD_SEED ?? Date.now() % 2 ** 31);
@@ -24,6 +24,44 @@ describe('finds', () => {
       'nothing in a sound document',
       { segments: { s: { addresses: ['10.0.0.0/8'] } }, applications: { a: { rules: [{ from: ['s'], ...allow }] } } },
       [],
+    ],
+    [
+      'rules for what no request speaks, and not where bytes are carried',
+      {
+        applications: {
+          a: {
+            mode: 'http',
+            rules: [
+              { protocols: ['ssh', 'tls'], ...allow },
+              { protocols: ['http'], ...allow },
+            ],
+          },
+          b: { vips: ['10.0.0.2:22'], rules: [{ protocols: ['ssh', 'tls'], ...allow }] },
+        },
+      },
+      ['rule-never-matches /applications/a/rules/0'],
+    ],
+    [
+      'a rule for HTTP/2 behind one for http, and not where bytes are carried',
+      {
+        applications: {
+          a: {
+            mode: 'http',
+            rules: [
+              { protocols: ['http'], ...allow },
+              { protocols: ['h2'], ...deny },
+            ],
+          },
+          b: {
+            vips: ['10.0.0.2:22'],
+            rules: [
+              { protocols: ['http'], ...allow },
+              { protocols: ['h2'], ...allow },
+            ],
+          },
+        },
+      },
+      ['rule-shadowed /applications/a/rules/1'],
     ],
     [
       'a rule behind one for everyone',
@@ -207,6 +245,8 @@ it(`agrees with flows tried one by one about which rules decide (seed ${SEED})`,
     const timed = [...rulesOf(whole)].some(({ until, schedule }) => until !== null || schedule !== null);
     const deciding = new Set<string>();
     const decidingReal = new Set<string>();
+    const live = application!.mode === 'http' ? liveFlows('http').map(({ found }) => found) : PROTOCOLS.slice(0, 8).map((name) => [name]);
+    const spoken = live.map((names) => names.reduce((set, name) => set | protocolBit(name)!, 0));
     const usesRequests = application!.mode === 'http' && JSON.stringify(whole).includes('"paths"');
     for (const source of sources) {
       for (const { endpoint } of application!.vips) {
@@ -220,7 +260,8 @@ it(`agrees with flows tried one by one about which rules decide (seed ${SEED})`,
             const query = randomQuery(random);
             // What a flow asks of a database is in that database's words.
             const isDatabase = ['postgres', 'mysql', 'redis'].some((name) => protocolBit(name) === 1 << i);
-            const protocols = demands && (isDatabase || again % 2 === 0) ? protocolBit(query.kind)! : 1 << i;
+            const database = demands && (isDatabase || again % 2 === 0) && application!.mode === 'tcp';
+            const protocols = database ? protocolBit(query.kind)! : spoken[i % spoken.length]!;
             const flow = { source, port, protocols, request, tls, identities, query };
             const decider = oracle(whole, application!, flow).split(' ')[1]!;
             deciding.add(decider);

@@ -21,6 +21,29 @@ export interface OracleFlow {
   readonly query?: OracleQuery | null;
 }
 
+/**
+ * What is found on live flows in an application of a mode, written out: each with the protocol that the flow is named by, and for a WebSocket
+ * over HTTP/2 what carries it. In mode http every request is `http`; in mode tcp first bytes are all that is seen, and HTTP/2 begins otherwise.
+ */
+export function liveFlows(mode: 'http' | 'tcp'): readonly { named: readonly string[]; found: readonly string[] }[] {
+  if (mode === 'http') {
+    return [
+      { named: ['http'], found: ['http'] },
+      { named: ['h2'], found: ['http', 'h2'] },
+      { named: ['grpc'], found: ['http', 'h2', 'grpc'] },
+      { named: ['websocket'], found: ['http', 'websocket'] },
+      { named: ['websocket', 'h2'], found: ['http', 'h2', 'websocket'] },
+    ];
+  }
+  const alone = ['unknown', 'http', 'h2', 'tls', 'postgres', 'mysql', 'redis', 'ssh', 'amqp'];
+  return [
+    ...alone.map((name) => ({ named: [name], found: [name] })),
+    { named: ['grpc'], found: ['h2', 'grpc'] },
+    { named: ['websocket'], found: ['http', 'websocket'] },
+    { named: ['websocket', 'h2'], found: ['h2'] },
+  ];
+}
+
 export interface OracleTls {
   readonly sni: string | null;
   readonly alpn: readonly string[];

@@ -81,6 +81,25 @@ describe('names', () => {
     expect(known()).toEqual([]);
   });
 
+  it('tell why they have no address, and when that changes', async () => {
+    server.zone.set(NAME, { addresses: ['192.0.2.1'], ttl: 0 });
+    await start().want(new Set([NAME]));
+    expect(names.faultOf(NAME)).toBeNull();
+    server.zone.set(NAME, 'fail');
+    await until(() => names.faultOf(NAME) === 'ESERVFAIL');
+    server.zone.delete(NAME);
+    await until(() => names.faultOf(NAME) === 'ENOTFOUND');
+    expect(known()).toEqual([]);
+    expect(troubles).toEqual(['ESERVFAIL', 'ENOTFOUND']);
+    expect(names.faultOf('nobody.example')).toBeNull();
+  });
+
+  it('that have no record of either kind say so', async () => {
+    server.zone.set(NAME, { addresses: [], ttl: 300 });
+    await start().want(new Set([NAME]));
+    expect([names.faultOf(NAME), troubles]).toEqual(['ENODATA', ['ENODATA']]);
+  });
+
   it('do not hold anyone up who has waited long enough; what comes later is a change', async () => {
     server.zone.set(NAME, 'silent');
     const since = performance.now();

@@ -1,9 +1,9 @@
 /** What is wrong with the files of TLS, as `check` says it. */
-import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatProblem } from '../../config/problem.ts';
 import { alternativeNames } from '../../proxy/tls/identities.ts';
-import { inspectTls } from '../../proxy/tls/tls-files.ts';
+import { inspectTls, TlsFiles } from '../../proxy/tls/tls-files.ts';
 import { documentOf } from '../node/harness.ts';
 import { Authority, type Issued } from './authority.ts';
 import { yamlOf } from './edge.ts';
@@ -104,6 +104,16 @@ describe('files', () => {
       }
     });
 
+  it('that are both missing are told each at its own value', () => {
+    const [missing, gone] = [authority.path('none.pem'), authority.path('none.key')];
+    const text = yamlOf(8443, { tls: pair(missing, gone), server: 9001 });
+    const expected = [missing, gone].map((file) => {
+      const before = text.slice(0, text.indexOf(file)).split('\n');
+      return { code: 'file-unreadable', place: { file: 'test.yaml', line: before.length, column: before.at(-1)!.length + 1 } };
+    });
+    expect(inspectTls(documentOf(text))).toMatchObject(expected);
+  });
+
   it('of pools are looked at as well', () => {
     const pool = `tls: { verify: ${authority.path('noise.pem')}, certificate: ${good.certificate}, key: ${other.key} }`;
     const problems = inspectTls(documentOf(yamlOf(8443, { server: 9001, pool }))).map(({ code }) => code);
@@ -178,4 +188,47 @@ describe('alternative names as Node writes them', () => {
     ],
   ];
   for (const [text, names] of table) it(text, () => expect(alternativeNames(text)).toEqual(names));
+});
+
+describe('files that a node uses', () => {
+  const DAY = 24 * 3_600_000;
+
+  /** In use, and looked at when the test says so. */
+  function inUse(issued: Issued) {
+    let now = Date.now();
+    const said: string[] = [];
+    const files = new TlsFiles({ changed: () => undefined, trouble: (_, message) => said.push(message) }, () => now, null);
+    const document = documentOf(yamlOf(8443, { tls: pair(issued.certificate, issued.key), server: 1 }));
+    expect(files.want(document)).toEqual([]);
+    files.settle(document);
+    return { files, said, troubles: () => [...files.troubles()], wait: (milliseconds: number) => (now += milliseconds) };
+  }
+
+  it('are in trouble from two weeks before the end of a certificate on, with no file touched', () => {
+    const { troubles, wait } = inUse(authority.issue({ names: ['DNS:shop.example.com'], days: 30 }));
+    expect(troubles()).toEqual([]);
+    wait(15 * DAY);
+    expect(troubles()).toEqual([]);
+    wait(2 * DAY);
+    expect(troubles()).toEqual([['application shop, shop.example.com', expect.stringMatching(/ends at .*Renew it/)]]);
+    wait(14 * DAY);
+    expect(troubles()).toEqual([['application shop, shop.example.com', expect.stringMatching(/ended at .*Renew it/)]]);
+  });
+
+  it('are in trouble while they cannot be read again, and no longer once what was there is back', () => {
+    const issued = authority.issue({ names: ['DNS:shop.example.com'], days: 30 });
+    const { files, said, troubles } = inUse(issued);
+    renameSync(issued.certificate, `${issued.certificate}.away`);
+    // Two looks: what looks different at each is still being written.
+    files.look();
+    files.look();
+    expect(said).toEqual([expect.stringMatching(/cannot be read \(ENOENT\).*What was read before stays in use/)]);
+    expect(troubles()).toEqual([
+      ['application shop, files', expect.stringMatching(/no good: .*\(ENOENT\).*What was read before stays in use/)],
+    ]);
+    renameSync(`${issued.certificate}.away`, issued.certificate);
+    files.look();
+    expect(troubles()).toEqual([]);
+    expect(files.failures).toBe(1);
+  });
 });

@@ -1,9 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { decodeVersion, encodeVersion, hashOfSources, NO_OVERLAY, type VersionRecord } from '../../proxy/versions/record.ts';
 import { VERSIONS_MAX, VersionStore } from '../../proxy/versions/store.ts';
+import { until } from '../node/harness.ts';
 
 const folders: string[] = [];
 afterEach(() => {
@@ -119,5 +120,69 @@ describe('versions on disk', () => {
     expect(decodeVersion(text)).not.toBeNull();
     expect(decodeVersion(text.replace('allow', 'alloW'))).toBeNull();
     expect(decodeVersion('[]\n')).toBeNull();
+  });
+});
+
+describe('versions that the disk does not take', () => {
+  /** A store whose folder takes nothing until it is mended: there is a file in its place. */
+  async function onBadDisk() {
+    const directory = folder();
+    const aside = `${directory}.aside`;
+    folders.push(aside);
+    const told: (string | null)[] = [];
+    const store = await VersionStore.open(directory, { retryMs: 20, onTrouble: (trouble) => told.push(trouble?.code ?? null) });
+    const break_ = () => {
+      renameSync(directory, aside);
+      writeFileSync(directory, '');
+    };
+    const mend = () => {
+      rmSync(directory);
+      renameSync(aside, directory);
+    };
+    return { store, directory, told, break_, mend };
+  }
+  const shown = (store: VersionStore) => store.list().map(({ version, recorded }) => [version, recorded]);
+
+  it('are listed as not on disk, under numbers that no other gets, and are written when it takes them', async () => {
+    const { store, directory, told, break_, mend } = await onBadDisk();
+    await store.append(draft('one'));
+    break_();
+    expect([(await store.append(draft('two'))).version, (await store.append(draft('three'))).version]).toEqual([2, 3]);
+    expect([shown(store), told, store.trouble?.code]).toEqual([
+      [
+        [3, false],
+        [2, false],
+        [1, true],
+      ],
+      ['ENOTDIR'],
+      'ENOTDIR',
+    ]);
+    expect((await store.read(2))?.sources[0]?.text).toBe('two');
+    mend();
+    await until(() => store.trouble === null);
+    expect((await store.append(draft('four'))).version).toBe(4);
+    await store.close();
+    const again = await VersionStore.open(directory);
+    expect(shown(again)).toEqual([4, 3, 2, 1].map((version) => [version, true]));
+    expect([again.newest?.sources[0]?.text, (await again.read(2))?.sources[0]?.text, told.at(-1)]).toEqual(['four', 'two', null]);
+  });
+
+  it('are bounded; the newest stay', async () => {
+    const { store, break_, mend } = await onBadDisk();
+    break_();
+    for (let i = 1; i <= 60; i++) await store.append(draft(`${i}`));
+    expect([store.list().length, store.newest?.version, store.next]).toEqual([50, 60, 61]);
+    mend();
+    await store.close();
+  });
+
+  it('leave a file alone that another process has written under the same number', async () => {
+    const { store, directory, break_, mend } = await onBadDisk();
+    break_();
+    await store.append(draft('mine'));
+    mend();
+    await (await VersionStore.open(directory)).append(draft('theirs'));
+    await store.close();
+    expect((await VersionStore.open(directory)).newest?.sources[0]?.text).toBe('theirs');
   });
 });

@@ -1,6 +1,6 @@
 /** What was changed last and by whom, who is cut off beside the file, and which limits were hit. */
-import { clock, compact, span, whole } from './format.js';
-import { Cell, Table } from './panels.js';
+import { clock, compact, moment, span, whole } from './format.js';
+import { Cell, Piece, Table } from './panels.js';
 import { h } from './preact.js';
 
 export function Versions({ versions, now }) {
@@ -21,9 +21,10 @@ export function Versions({ versions, now }) {
             Cell,
             { label: 'Cause' },
             version.cause,
-            version.confirm_by !== null && h('span', { class: 'tag would' }, `taken back at ${clock(new Date(version.confirm_by))}`),
+            version.confirm_by !== null &&
+              h('span', { class: 'tag would' }, `taken back at ${moment(new Date(version.confirm_by), new Date(now))}`),
           ),
-          h(Cell, { label: 'By' }, version.author),
+          h(Cell, { label: 'By', class: 'pieces' }, h(Piece, { text: version.author })),
           h(Cell, { label: 'Note or change', class: 'why' }, version.note ?? version.summary),
         ]),
       ),
@@ -31,7 +32,7 @@ export function Versions({ versions, now }) {
   ]);
 }
 
-export function Quarantines({ quarantines }) {
+export function Quarantines({ quarantines, now }) {
   return h('section', { 'aria-labelledby': 'quarantines' }, [
     h('div', { class: 'heading' }, h('h2', { id: 'quarantines' }, 'Quarantines')),
     h(
@@ -39,9 +40,19 @@ export function Quarantines({ quarantines }) {
       { class: 'quarantines', columns: ['Source', 'Until', 'By', 'Reason', 'Name'] },
       quarantines.map((one) =>
         h('tr', { key: one.name, role: 'row' }, [
-          h('th', { scope: 'row', role: 'rowheader', class: 'mono' }, h('span', { class: 'deny' }, '✕ '), one.source),
-          h(Cell, { label: 'Until', class: 'whole' }, clock(new Date(one.until))),
-          h(Cell, { label: 'By' }, one.author),
+          h(
+            'th',
+            { scope: 'row', role: 'rowheader', class: 'mono pieces' },
+            h('span', { class: 'deny' }, '✕\u00a0'),
+            h(Piece, { text: one.source }),
+          ),
+          h(
+            Cell,
+            { label: 'Until', class: 'whole' },
+            moment(new Date(one.until), new Date(now)),
+            h('span', { class: 'under' }, `for ${span((Date.parse(one.until) - now) / 1000)} more`),
+          ),
+          h(Cell, { label: 'By', class: 'pieces' }, h(Piece, { text: one.author })),
           h(Cell, { label: 'Reason', class: 'why' }, one.reason),
           h(Cell, { label: 'Name', class: 'mono whole' }, one.name),
         ]),

@@ -83,7 +83,7 @@ class Chart extends Component {
       {
         width: Math.max(200, this.canvas.clientWidth),
         height: HEIGHT,
-        padding: [6, 10, 0, 0],
+        padding: [6, 28, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
         scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, binary ? 1024 : 1) * 1.15] } },
@@ -92,7 +92,9 @@ class Chart extends Component {
             ...axis,
             space: 70,
             size: 26,
-            values: (_, ticks) => ticks.map((tick) => clock(new Date(tick * 1000)).slice(0, 5)),
+            incrs: TIME_STEPS,
+            // With seconds where ticks are less than a minute apart, or they would all read the same.
+            values: (_, ticks, __, ___, step) => ticks.map((tick) => clock(new Date(tick * 1000)).slice(0, step < 60 ? 8 : 5)),
             grid: { show: false },
           },
           {
@@ -167,6 +169,9 @@ class Chart extends Component {
     ]);
   }
 }
+
+/** Seconds between two ticks, none of them a part of one. */
+const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
 
 /** Powers of two, so that the axis of bytes reads 512 KiB and 1 MiB. */
 const BINARY_STEPS = Array.from({ length: 50 }, (_, i) => 2 ** i);

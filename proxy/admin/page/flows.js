@@ -1,10 +1,10 @@
 /** What travels now, and what was turned away last. */
 import { bytes, clock, seconds, span, whole } from './format.js';
-import { Cell, Table } from './panels.js';
+import { Cell, Piece, Table } from './panels.js';
 import { h } from './preact.js';
 
 /** Rows drawn until all that the answer holds are asked for: fewer where each is a card of its own. */
-const NARROW = matchMedia('(max-width: 900px)');
+const NARROW = matchMedia('(max-width: 1080px)');
 const liveShown = () => (NARROW.matches ? 4 : 15);
 const deniedShown = () => (NARROW.matches ? 4 : 10);
 
@@ -29,11 +29,11 @@ export function LiveFlows({ flows, total, applications, ui, change }) {
         rows.map((flow) =>
           h('tr', { key: flow.receipt, role: 'row' }, [
             h(Cell, { label: 'Age', number: true }, seconds(flow.duration_ms / 1000)),
-            h(Cell, { label: 'Source', class: 'mono whole' }, flow.source),
-            h(Cell, { label: 'Application' }, flow.application),
+            h(Cell, { label: 'Source', class: 'mono pieces' }, h(Piece, { text: flow.source })),
+            h(Cell, { label: 'Application', class: 'pieces' }, h(Piece, { text: flow.application })),
             h(Cell, { label: 'What', class: 'what' }, h(What, { flow })),
-            h(Cell, { label: 'Rule' }, h(RuleName, { flow })),
-            h(Cell, { label: 'Server', class: 'mono whole' }, flow.server ?? '–'),
+            h(Cell, { label: 'Rule', class: 'pieces' }, h(RuleName, { flow })),
+            h(Cell, { label: 'Server', class: 'mono pieces' }, h(Piece, { text: flow.server ?? '–' })),
             h(Cell, { label: 'In', number: true }, bytes(flow.bytes_in)),
             h(Cell, { label: 'Out', number: true }, bytes(flow.bytes_out)),
             h(Cell, { label: 'Receipt', class: 'whole' }, h(Receipt, { flow })),
@@ -71,10 +71,10 @@ export function DeniedFlows({ flows, now, ui, change }) {
                 { label: 'When', class: 'whole', title: clock(new Date(flow.time)) },
                 `${span((now - Date.parse(flow.time)) / 1000)} ago`,
               ),
-              h(Cell, { label: 'Source', class: 'mono whole' }, flow.source),
-              h(Cell, { label: 'Application' }, flow.application),
+              h(Cell, { label: 'Source', class: 'mono pieces' }, h(Piece, { text: flow.source })),
+              h(Cell, { label: 'Application', class: 'pieces' }, h(Piece, { text: flow.application })),
               h(Cell, { label: 'What', class: 'what' }, h(What, { flow })),
-              h(Cell, { label: 'Rule' }, h(RuleName, { flow })),
+              h(Cell, { label: 'Rule', class: 'pieces' }, h(RuleName, { flow })),
               h(Cell, { label: 'Why', class: 'why' }, flow.reason ?? '–'),
               h(Cell, { label: 'Receipt', class: 'whole' }, h(Receipt, { flow })),
             ]),
@@ -112,7 +112,8 @@ function RuleName({ flow }) {
     'span',
     null,
     h('span', { class: kind, role: 'img', 'aria-label': word, title: word }, glyph),
-    ` ${flow.rule}`,
+    '\u00a0',
+    h(Piece, { text: flow.rule }),
     outside && h('span', { class: 'quiet' }, ` (${flow.tier})`),
   );
 }

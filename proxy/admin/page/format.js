@@ -67,6 +67,12 @@ export function clock(date) {
   return date.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 }
 
+/** 14:03:09 CET, and with its day where that is another one than `now`: for moments that people act on. */
+export function moment(date, now) {
+  const day = date.toDateString() === now.toDateString() ? {} : { day: 'numeric', month: 'short' };
+  return date.toLocaleString('en-GB', { ...day, hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short' });
+}
+
 function joined(large, largeUnit, small, smallUnit) {
   return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
 }

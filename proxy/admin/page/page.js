@@ -6,6 +6,7 @@ import { Limits, Quarantines, Versions } from './change.js';
 import { ChartPanel } from './charts.js';
 import { DeniedFlows, LiveFlows } from './flows.js';
 import { bytes, clock, compact, rate, span, whole } from './format.js';
+import { Notices, problemsOf } from './notices.js';
 import { Applications } from './panels.js';
 import { h, render } from './preact.js';
 import { Pools } from './servers.js';
@@ -50,8 +51,14 @@ function draw() {
 
 function title() {
   if (status === null) return 'Bulkhead';
-  const mark = trouble !== null ? 'no answer · ' : status.ready ? '' : 'not ready · ';
+  const mark = { silent: 'no answer · ', unready: 'not ready · ', troubled: 'problems · ', ready: '' }[stateOf()];
   return `${mark}${status.node} · Bulkhead`;
+}
+
+function stateOf() {
+  if (trouble !== null) return 'silent';
+  if (!status.ready) return 'unready';
+  return problemsOf(status).length > 0 || status.last_refusal !== null ? 'troubled' : 'ready';
 }
 
 /** What a screen reader is told: changes of state, not numbers that move all the time. */
@@ -59,7 +66,9 @@ function spoken() {
   if (trouble !== null) return `The node does not answer: ${trouble}.`;
   if (!status.ready) return `The node is not ready: ${status.reason}.`;
   if (status.last_refusal !== null) return `The last reload was refused. Generation ${status.generation} stays in force.`;
-  return `The node is ready, generation ${status.generation}.`;
+  const problems = problemsOf(status);
+  const which = problems.map(({ subject, message }) => (subject === '' ? message : `${subject}: ${message}`)).join('. ');
+  return `The node is ready, generation ${status.generation}${problems.length === 0 ? '' : `, with problems. ${which}`}.`;
 }
 
 function announce(text) {
@@ -83,10 +92,10 @@ function Page() {
   return [
     h(Header, { key: 'header' }),
     h('main', { key: 'main', class: trouble === null ? '' : 'stale' }, [
-      h(Notices, { key: 'notices' }),
+      h(Notices, { key: 'notices', status, trouble, answeredAt }),
       h(Figures, { key: 'figures' }),
       h(ChartPanel, { key: 'charts', history: status.history }),
-      status.quarantines.length > 0 && h(Quarantines, { key: 'quarantines', quarantines: status.quarantines }),
+      status.quarantines.length > 0 && h(Quarantines, { key: 'quarantines', quarantines: status.quarantines, now: Date.parse(status.now) }),
       h(Applications, { key: 'applications', applications: status.applications, ui, change }),
       h(Pools, { key: 'pools', pools: status.pools }),
       h(DeniedFlows, { key: 'denied', flows: status.flows, now: Date.parse(status.now), ui, change }),
@@ -100,15 +109,14 @@ function Page() {
 }
 
 function Header() {
-  const current = status.workers.filter((worker) => worker.generation === status.generation).length;
-  const state = trouble !== null ? 'silent' : status.ready ? 'ready' : 'unready';
-  const word = { silent: 'No answer', ready: 'Ready', unready: 'Not ready' }[state];
-  const glyph = { silent: '○', ready: '●', unready: '▲' }[state];
+  const state = stateOf();
+  const word = { silent: 'No answer', ready: 'Ready', troubled: 'Ready, with problems', unready: 'Not ready' }[state];
+  const glyph = { silent: '○', ready: '●', troubled: '◆', unready: '▲' }[state];
   const facts = [
-    ['Version', status.version],
+    ['Bulkhead', status.version],
     ['Up', span(status.uptime_seconds)],
-    ['Policy', `generation ${whole(status.generation)}, ${span((Date.parse(status.now) - Date.parse(status.applied_at)) / 1000)} old`],
-    ['Workers', `${current} of ${status.workers.length} on it`],
+    ['Policy', h(Policy)],
+    ['Workers', workersSaid()],
   ];
   return h('header', { class: 'top' }, [
     h('img', { src: '/assets/icon.svg', alt: '', width: 30, height: 30 }),
@@ -122,41 +130,22 @@ function Header() {
   ]);
 }
 
-function Notices() {
-  const notices = [];
-  if (trouble !== null) {
-    notices.push(
-      h('section', { key: 'silent', class: 'notice bad' }, [
-        h('h2', null, `The node has not answered since ${clock(new Date(answeredAt))}`),
-        h('p', null, `What follows is its last word (${trouble}). This page asks again every two seconds.`),
-      ]),
-    );
-  }
-  if (!status.ready) {
-    notices.push(
-      h('section', { key: 'unready', class: 'notice bad' }, [
-        h('h2', null, 'Not ready'),
-        h('p', null, `${status.reason}. Until this is mended /readyz answers 503.`),
-      ]),
-    );
-  }
-  const refusal = status.last_refusal;
-  if (refusal !== null) {
-    const hidden = refusal.problem_count - refusal.problems.length;
-    notices.push(
-      h('section', { key: 'refusal', class: 'notice bad' }, [
-        h('h2', null, `The last reload was refused, ${span((Date.parse(status.now) - Date.parse(refusal.at)) / 1000)} ago`),
-        h('p', null, `Generation ${whole(status.generation)} stays in force. Mend the file and send SIGHUP again.`),
-        h(
-          'ul',
-          null,
-          refusal.problems.map((problem, i) => h('li', { key: i }, problem)),
-        ),
-        hidden > 0 && h('p', null, `and ${whole(hidden)} more; bulkhead check prints them all.`),
-      ]),
-    );
-  }
-  return notices;
+/** By which numbers the policy is known: its version on disk, its generation in this process. */
+function Policy() {
+  const age = span((Date.parse(status.now) - Date.parse(status.applied_at)) / 1000);
+  const numbers = [
+    status.in_force === null ? null : `version ${whole(status.in_force.version)}`,
+    `generation ${whole(status.generation)}`,
+    `${age} old`,
+  ];
+  return numbers.filter((part) => part !== null).join(', ');
+}
+
+function workersSaid() {
+  const all = status.workers.length;
+  const current = status.workers.filter((worker) => worker.generation === status.generation).length;
+  if (current === all) return all === 1 ? 'one, on this policy' : `all ${all} on this policy`;
+  return `${current} of ${all} on this policy, the others on the one before`;
 }
 
 function Figures() {
@@ -172,7 +161,7 @@ function Figures() {
     [
       'Denied',
       rates === null ? '–' : `${rate(rates.denied)}/s`,
-      `${compact(verdicts.deny)} denied, ${compact(verdicts.would_deny)} would be`,
+      `${compact(verdicts.deny)} denied since start${verdicts.would_deny === 0 ? '' : `, ${compact(verdicts.would_deny)} let through that would be denied`}`,
     ],
     ['From clients', rates === null ? '–' : `${bytes(rates.bytes_in)}/s`, 'bytes in'],
     ['To clients', rates === null ? '–' : `${bytes(rates.bytes_out)}/s`, 'bytes out'],

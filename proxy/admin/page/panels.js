@@ -173,6 +173,15 @@ export function Table({ class: name, columns, children }) {
   );
 }
 
+/** The usual addresses with their port fit in. */
+const PIECE_CHARACTERS_MAX = 26;
+
+/** An address or a name in one piece; one that is too long for that may break behind its dots, in a cell of the class `pieces`. */
+export function Piece({ text }) {
+  if (text.length <= PIECE_CHARACTERS_MAX) return h('span', { class: 'piece' }, text);
+  return text.split(/(?<=[.:/-])/).flatMap((part, i) => (i === 0 ? [part] : [h('wbr', { key: i }), part]));
+}
+
 export function Cell({ label, number, class: name, title, children }) {
   const classes = [number ? 'number' : '', name ?? ''].filter((part) => part !== '').join(' ');
   return h('td', { role: 'cell', 'data-label': label, class: classes, title }, h('div', null, children));

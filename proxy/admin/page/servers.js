@@ -1,6 +1,6 @@
 /** The servers, pool by pool: may they take flows, how many do they carry, how did dialling them go. */
 import { compact, span, whole } from './format.js';
-import { Cell, Table } from './panels.js';
+import { Cell, Piece, Table } from './panels.js';
 import { h } from './preact.js';
 
 const STATES = {
@@ -40,7 +40,7 @@ function Pool({ pool }) {
         none ? '▲ no server takes flows' : `${taking} of ${pool.servers.length} ${pool.servers.length === 1 ? 'takes' : 'take'} flows`,
       ),
     pool.servers.length === 0
-      ? h('p', { class: 'empty' }, 'This pool has no server: its applications answer 503.')
+      ? h('p', { class: 'empty' }, 'This pool has no server: no flow gets through to it.')
       : h(
           Table,
           { class: 'servers', columns: ['Server', 'State', 'Live flows', '#Weight', '#Dials', 'Failed dials'] },
@@ -57,9 +57,11 @@ function ServerRow({ server, busiest }) {
   return h('tr', { role: 'row' }, [
     h(
       'th',
-      { scope: 'row', role: 'rowheader', class: 'mono' },
-      server.server,
-      server.name !== null && server.name !== server.server && h('span', { class: 'detail', title: server.name }, server.name),
+      { scope: 'row', role: 'rowheader', class: 'mono pieces' },
+      h(Piece, { text: server.server }),
+      server.name !== null &&
+        server.name !== server.server &&
+        h('span', { class: 'detail', title: server.name }, h(Piece, { text: server.name })),
     ),
     h(
       Cell,
