@@ -48,7 +48,8 @@ export class Bearer {
     if (holds && checker.readsAuthorization && this.isAsBefore(bytes, head)) return true;
     const line = find(bytes, head, checker.issuers);
     if (line === null) return this.take(null, judgement, NOBODY, null, Number.POSITIVE_INFINITY);
-    if (line === 'several') return this.take(null, judgement, NOBODY, line, Number.POSITIVE_INFINITY);
+    // Holds for no further request: nothing is kept of it by which the next could be told from it.
+    if (line === 'several') return this.take(null, judgement, NOBODY, line, 0);
     if (this.line !== null && holds && line.equals(this.line)) return true;
     const token = tokenOf(line.toString('latin1'));
     const known = checker.known(token, now);

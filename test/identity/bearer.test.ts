@@ -129,4 +129,12 @@ describe('the token of the request before', () => {
     await request(`Authorization: Bearer ${anna}`);
     expect([identities, bearer.fault]).toEqual([[], 'no-key']);
   });
+
+  it('leaves no fault behind for a request that brings none', async () => {
+    const [anna, bert] = await Promise.all([token('anna'), token('bert')]);
+    await request(`Authorization: Bearer ${anna}`, `Authorization: Bearer ${bert}`);
+    expect(bearer.fault).toBe('several');
+    await request();
+    expect([identities, bearer.fault]).toEqual([[], null]);
+  });
 });
