@@ -101,6 +101,8 @@ export class TokenChecker {
         currentDate: new Date(now),
       });
       const until = payload.exp === undefined ? now + REFUSAL_KEPT_MS : payload.exp * 1000 + issuer.clockSkewMs;
+      // The library counts in whole seconds. What it lets pass for the rest of one would be asked of it again and again.
+      if (until <= now) return refusal('expired', now);
       return { identities: identitiesOf(payload, issuer.claims), fault: null, until };
     } catch (error) {
       return refusal(faultOf(error), now);

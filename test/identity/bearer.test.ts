@@ -137,4 +137,13 @@ describe('the token of the request before', () => {
     await request();
     expect([identities, bearer.fault]).toEqual([[], null]);
   });
+
+  it('is checked once where it runs out within a second', async () => {
+    now = Math.floor(now / 1000) * 1000 + 900;
+    const short = await new SignJWT({ iss: ISSUER.issuer, aud: 'shop', sub: 'anna', exp: now / 1000 - 0.2 })
+      .setProtectedHeader({ alg: 'ES256', kid: 'one' })
+      .sign(pair.privateKey);
+    await request(`Authorization: Bearer ${short}`);
+    expect([identities, bearer.fault]).toEqual([[], 'expired']);
+  });
 });
