@@ -4,6 +4,7 @@ import { ALLOW, type Decision, decide, kindOf, ruleOf } from '../../policy/decid
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
 import type { RequestFacts } from '../../policy/request.ts';
 import type { Lease } from '../balance/lease.ts';
+import type { PoolBalancer } from '../balance/pool.ts';
 import { RelayedSession } from '../relay/relayed-session.ts';
 import * as ledger from '../shared/ledger.ts';
 import type { Wire } from '../wire/wire.ts';
@@ -18,6 +19,8 @@ export interface Handover {
   readonly context: Context;
   readonly arrival: Arrival;
   readonly party: Party;
+  /** By what its client has said in TLS. */
+  readonly pool: PoolBalancer;
   readonly capsColumn: number;
   readonly protocols: ProtocolSet;
   readonly startedAt: number;
@@ -38,10 +41,10 @@ export abstract class JudgedFlow extends RelayedSession {
   private decided: PolicyInForce;
   private atom: number;
 
-  constructor({ context, arrival, party, capsColumn, protocols, startedAt, serverLabel }: Handover) {
+  constructor({ context, arrival, party, pool, capsColumn, protocols, startedAt, serverLabel }: Handover) {
     const { policy } = context;
     const { application } = arrival.listener;
-    super(context, arrival, party, policy.application(application), policy.poolOf(application), capsColumn);
+    super(context, arrival, party, policy.application(application), pool, capsColumn);
     this.protocols = protocols;
     Object.assign(this.flow, { startedAt, server: serverLabel, protocols });
     this.decided = policy;
@@ -102,7 +105,7 @@ export abstract class JudgedFlow extends RelayedSession {
     const { policy } = this.context;
     this.decided = policy;
     this.application = policy.application(this.listener.application);
-    this.pool = policy.poolOf(this.listener.application);
+    this.pool = policy.poolFor(this.listener.application, this.arrival.tls, this.context.random);
     this.locate();
   }
 }

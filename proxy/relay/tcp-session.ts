@@ -73,11 +73,11 @@ export class TcpSession extends RelayedSession {
 
   /** The rules ask for what is said to a database: a session that understands it takes the flow over, wires and all. */
   private handOver(): void {
-    const { arrival, capsColumn, client, context, flow, held, lease, party, protocols, server } = this;
+    const { arrival, capsColumn, client, context, flow, held, lease, party, pool, protocols, server } = this;
     this.over = true;
     context.wheel.disarm(this);
     context.sessions.remove(this);
-    const from = { context, arrival, party, capsColumn, protocols, startedAt: flow.startedAt, client, server, lease };
+    const from = { context, arrival, party, pool, capsColumn, protocols, startedAt: flow.startedAt, client, server, lease };
     beginDatabase({ ...from, serverLabel: flow.server }, held, this.heldFromServer);
   }
 
