@@ -196,9 +196,14 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
   }
 
   private pass(handle: StreamHandle, early: Buffer | null, tls: TlsFacts, identities: readonly string[]): void {
-    this.leave();
     const { context, listener, arrival } = this;
-    const application = listener.application < 0 ? arrival.application : context.policy.application(listener.application);
+    // A swap that has not come by here yet: there is no policy by which a session could begin.
+    if (listener.vip < 0) {
+      this.finish('policy', 'vip removed', true);
+      return;
+    }
+    this.leave();
+    const application = context.policy.application(listener.application);
     this.next(context, { ...arrival, application, handle, early, tls, identities });
   }
 
