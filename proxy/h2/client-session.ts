@@ -126,6 +126,11 @@ export class ClientSession extends Session implements WorkerSession, ClientStrea
       if (ended !== 'by-us') return this.fail(ended === null ? PROTOCOL_ERROR : STREAM_CLOSED);
       return this.decode(bytes, start, end, null);
     }
+    // A swap that has not come by here yet: there is no policy by which the request could be judged.
+    if (this.listener.vip < 0) {
+      this.redecide();
+      return false;
+    }
     this.lastStream = id;
     if (this.goingAway) return this.decode(bytes, start, end, null) && this.refuse(id);
     if (this.streams.size >= this.streamsMax) {

@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect as connectTcp, createServer as createTcp, type Socket } from 'node:net';
 import { connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { RawClient, request } from '../h2/frames.ts';
 import { Authority, type Issued } from '../tls/authority.ts';
 import { freePort, type RunningNode, startNode, until } from './harness.ts';
 
@@ -90,5 +91,28 @@ describe('ends without harm', () => {
     }, 1);
     await leave().finally(() => clearInterval(release));
     between.close();
+  });
+
+  it('where it is another stream of HTTP/2', async () => {
+    const { leave } = await start('mode: http');
+    const clients = await Promise.all(Array.from({ length: HERE }, () => RawClient.open(vip)));
+    let stream = 1;
+    const next = () => {
+      for (const one of clients)
+        one.send(
+          request(stream, [
+            [':method', 'GET'],
+            [':scheme', 'http'],
+            [':path', '/wait'],
+            [':authority', 'a.test'],
+          ]),
+        );
+      stream += 2;
+    };
+    next();
+    await until(() => running.application('here').flowsActive === HERE);
+    const more = setInterval(next, 1);
+    await leave().finally(() => clearInterval(more));
+    for (const one of clients) one.close();
   });
 });
