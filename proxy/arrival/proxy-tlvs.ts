@@ -23,6 +23,8 @@ const UNIQUE_ID_BYTES_MAX = 128;
 const ALPN_BYTES_MAX = 255;
 /** RFC 1035 §2.3.4: a name of the DNS. */
 const AUTHORITY_BYTES_MAX = 255;
+/** Of version, cipher and common name: what they say is recorded (RFC 5280 gives a common name 64 characters). */
+const TLS_WORD_BYTES_MAX = 256;
 
 /** Walks the TLVs in [at, end). A fault where they do not fill it exactly; types are the caller's business. */
 function walk(
@@ -107,6 +109,7 @@ function readTls(bytes: Buffer, start: number, stop: number): ProxiedTls | null 
   let commonName: string | null = null;
   let cipher: string | null = null;
   const fault = walk(bytes, start + 5, stop, (type, from, to) => {
+    if (type >= SSL_VERSION && type <= SSL_CIPHER && to - from > TLS_WORD_BYTES_MAX) return 'bad TLV';
     if (type === SSL_VERSION) version = bytes.toString('latin1', from, to);
     else if (type === SSL_CN) {
       if (commonName !== null) return 'repeated TLV';

@@ -210,6 +210,15 @@ describe('the source of a header', () => {
     expect(heads[0]).toMatch(/^x-forwarded-for: 192\.0\.2\.7\r$/im);
   });
 
+  it.each([0x21, 0x22, 0x23])('is not taken from a header that says too much of TLS for a record: TLV %i', async (type) => {
+    const ssl = (length: number) => tlv(0x20, Buffer.concat([Buffer.from([1, 0, 0, 0, 0]), tlv(type, '\x01'.repeat(length))]));
+    const known = tlv(0x01, '\x01'.repeat(255));
+    expect((await sent({}, PROXY, binary('192.0.2.7', known, ssl(256)), 'hello')).text).toBe('hello');
+    expect((await sent({}, PROXY, binary('192.0.2.7', known, ssl(3_500)), 'hello')).records).toMatchObject([
+      { verdict: null, reason: 'PROXY header: bad TLV' },
+    ]);
+  });
+
   it('is asked for again when a policy no longer lists the proxy', async () => {
     const echo = await server((socket) => void socket.pipe(socket));
     const port = await freePort();
