@@ -94,6 +94,8 @@ export class RingReader {
   /** Hands over what has come, in one view that is good during the call, and answers how many records were dropped since the last call. */
   drain(take: (bytes: Buffer, records: number, denials: boolean) => void): number {
     const header = this.header;
+    // Denials that had come before, so that one which is published in the next moment is told of again, with its bytes.
+    const earlier = header[DENIALS]!;
     // Records are counted before the position is published, so what is counted here may be one or two ahead, never behind.
     const written = Atomics.load(header, WRITTEN);
     const read = header[READ]!;
@@ -104,9 +106,8 @@ export class RingReader {
       const first = Math.min(held, RING_BYTES - at);
       const count = (records - this.records) | 0;
       this.records = records;
-      const denials = header[DENIALS]!;
-      const denied = denials !== this.denials;
-      this.denials = denials;
+      const denied = header[DENIALS]! !== this.denials;
+      this.denials = earlier;
       take(first < held ? this.join(at, held) : this.data.subarray(at, at + held), count, denied);
       Atomics.store(header, READ, written);
     }

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createRing, RING_BYTES, RingReader, RingWriter } from '../../proxy/shared/ring.ts';
 
 function read(reader: RingReader): { bytes: Buffer; records: number; dropped: number } {
@@ -49,6 +49,28 @@ describe('the ring', () => {
     expect([full.bytes.length, full.records, full.dropped]).toEqual([RING_BYTES, 2, 2]);
     expect(put(writer, half, 1)).toBe(true);
     expect(read(reader)).toMatchObject({ records: 1, dropped: 0 });
+  });
+
+  it('tells of a denial with the bytes that hold it, also of one that is published while it is read', () => {
+    const ring = createRing();
+    const [writer, reader] = [new RingWriter(ring), new RingReader(ring)];
+    const seen: string[] = [];
+    const drain = () => reader.drain((bytes, _records, denials) => seen.push(`${bytes.toString('latin1')} ${denials}`));
+    const publish = (text: string, denied: boolean) => put(writer, Buffer.from(text), text.length, denied);
+    publish('allowed', false);
+    const { load } = Atomics;
+    const looking = vi.spyOn(Atomics, 'load').mockImplementationOnce(((words: Int32Array, at: number) => {
+      const value = load(words, at);
+      // The writer is a thread of its own, and may be as quick as that.
+      publish('denied', true);
+      return value;
+    }) as typeof Atomics.load);
+    drain();
+    looking.mockRestore();
+    drain();
+    publish('allowed', false);
+    drain();
+    expect(seen.slice(1)).toEqual(['denied true', 'allowed false']);
   });
 
   it('shows a record when it is published, or when a few more have come', () => {
