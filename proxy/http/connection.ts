@@ -112,8 +112,9 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
     const { judgement, exchange } = this;
     if (exchange.active) return gone ? this.admission.abandon('vip removed') : this.admission.renew();
     const decision = judgement.onConnection;
-    // Requests of others may come as well, which are judged as they come.
-    if (!gone && (kindOf(decision) !== DENY || this.application.observes || this.sender.isShared)) return KEPT;
+    // Requests of others may come as well, or of whom a token is still to tell, which are judged as they come.
+    const isOpen = this.sender.isShared || judgement.checker !== null;
+    if (!gone && (kindOf(decision) !== DENY || this.application.observes || isOpen)) return KEPT;
     // Idle between requests. Where it may come to its end by itself, the next request will hear that it is denied.
     if (!gone && drainingOf(this.context, ruleOf(decision), exchange.flow, null) !== null) return KEPT;
     this.leave(this.client.pending > 0);
