@@ -36,6 +36,12 @@ export class Allowance {
 export const RESETS_BURST = 1_000;
 export const RESETS_PER_SECOND = 33;
 
+/**
+ * Streams that we give up in one session with a server, for clients that did: servers count them as we do, and what they end for it carries the requests
+ * of others as well. Half of what they let pass (nghttp2: 1,000; Envoy: 500 in all), since the streams that are open may still be given up.
+ */
+export const SERVER_RESETS_BURST = 400;
+
 /** SETTINGS, PING, PRIORITY, empty DATA and CONTINUATION frames, and frames of unknown types: a gRPC client pings about once for each message. */
 export const CONTROL_FRAMES_BURST = 2_000;
 export const CONTROL_FRAMES_PER_SECOND = 400;

@@ -5,7 +5,15 @@ import { PREFACE } from '../http/preface.ts';
 import { hitNodeLimit } from '../shared/node-limits.ts';
 import { Wire, type WireOwner } from '../wire/wire.ts';
 import type { Context } from '../worker/context.ts';
-import { SERVER_HEAD_BYTES_MAX, SERVER_WINDOW_BYTES, STREAM_WINDOW_BYTES, STREAMS_TO_SERVER_MAX } from './allowance.ts';
+import {
+  Allowance,
+  RESETS_PER_SECOND,
+  SERVER_HEAD_BYTES_MAX,
+  SERVER_RESETS_BURST,
+  SERVER_WINDOW_BYTES,
+  STREAM_WINDOW_BYTES,
+  STREAMS_TO_SERVER_MAX,
+} from './allowance.ts';
 import { isConnectionSpecific } from './connection-fields.ts';
 import { lineEndOf } from './field-encoder.ts';
 import {
@@ -51,6 +59,9 @@ export class ServerSession extends Session implements ServerStreamHost {
   private nextStream = 1;
   private streamsMax = STREAMS_TO_SERVER_MAX;
   private reserved = 0;
+  private readonly givenUp = new Allowance(SERVER_RESETS_BURST, RESETS_PER_SECOND);
+  /** So many streams were given up that the server may soon end it: it carries on with what it has, and is closed when it is idle. */
+  private worn = false;
 
   constructor(context: Context, wire: Wire, secured: boolean, idleMs: number, keeper: SessionKeeper) {
     super(context, wire);
@@ -76,6 +87,11 @@ export class ServerSession extends Session implements ServerStreamHost {
     return this.alive && !this.goingAway && this.streams.size + this.reserved < this.streamsMax;
   }
 
+  /** The same, and it is none that the server may soon end. */
+  get isFresh(): boolean {
+    return this.hasRoom && !this.worn;
+  }
+
   /** A wire for one request after the other. A place is kept for the first. */
   newWire(owner: WireOwner): Wire {
     const stream = new ServerStream(this);
@@ -92,11 +108,13 @@ export class ServerSession extends Session implements ServerStreamHost {
   // --- streams -------------------------------------------------------------------------------------------------------------------
 
   start(stream: ServerStream): boolean {
-    if (stream.reserved) {
+    // A place that was just given is good also where the session is worn: there was no other.
+    const given = stream.reserved;
+    if (given) {
       stream.reserved = false;
       this.reserved--;
     }
-    if (!this.hasRoom) return false;
+    if (!(given ? this.hasRoom : this.isFresh)) return false;
     const id = this.nextStream;
     this.nextStream += 2;
     if (this.nextStream > STREAM_ID_MAX - 2) this.goingAway = true;
@@ -105,6 +123,11 @@ export class ServerSession extends Session implements ServerStreamHost {
     // Idle time begins when the last stream ends.
     this.context.wheel.arm(this, Number.POSITIVE_INFINITY);
     return true;
+  }
+
+  override endStream(stream: Stream, code: number): void {
+    if (this.streams.has(stream.id) && !this.givenUp.take(this.context.clock.coarse)) this.worn = true;
+    super.endStream(stream, code);
   }
 
   override left(stream: Stream): void {
@@ -214,7 +237,7 @@ export class ServerSession extends Session implements ServerStreamHost {
   }
 
   protected idle(): void {
-    if (this.goingAway) this.leave(NO_ERROR);
+    if (this.goingAway || this.worn) this.leave(NO_ERROR);
     else this.expireIn(this.idleMs);
   }
 

@@ -50,7 +50,9 @@ class ServerPlace {
 
   /** Answers the waiter later, never from within. */
   reach(wanted: SessionTarget, waiter: Waiter): void {
-    const open = this.sessions.find((session) => session.hasRoom);
+    const isFull = this.sessions.length + this.coming.length >= SESSIONS_PER_SERVER_MAX;
+    const open =
+      this.sessions.find((session) => session.isFresh) ?? (isFull ? this.sessions.find((session) => session.hasRoom) : undefined);
     if (open !== undefined) {
       queueMicrotask(() => this.give(open, wanted, waiter));
       return;
@@ -60,7 +62,7 @@ class ServerPlace {
       under.waiters.push(waiter);
       return;
     }
-    if (this.sessions.length + this.coming.length >= SESSIONS_PER_SERVER_MAX) {
+    if (isFull) {
       hitNodeLimit('h2-servers');
       queueMicrotask(() => {
         if (!waiter.gone) waiter.done(null, 'exhausted');
