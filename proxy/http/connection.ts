@@ -236,8 +236,11 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
       const end = this.begin(moved, 0, moved.length);
       return end < 0 ? end : length - moved.length + end;
     }
-    // Held while its token is checked.
-    if (!this.sender.learn(bytes, requestHead, this)) return -1;
+    if (!this.sender.learn(bytes, requestHead, this)) {
+      // Held while its token is checked. The time between two requests is over.
+      this.expireIn(timeouts.requestHead);
+      return -1;
+    }
     const { exchange, context } = this;
     const now = context.clock.now();
     const end = exchange.prepare(bytes, length, requestHead, this.defaultHost);

@@ -50,6 +50,7 @@ applications:
     vips: [127.0.0.1:${vip}]
     mode: http
     pool: web
+    timeouts: { keep-alive: 300ms }
     jwt: [{ issuer: https://login.example, audiences: [shop], keys: "http://127.0.0.1:${port(keys)}/keys" }]
     rules: [${rules}]
 `;
@@ -72,5 +73,20 @@ describe('a request that waits for keys', () => {
     for (const answer of waiting) answer.end(jwks);
     await until(() => got.includes('web /a') || over);
     expect(got).toContain('web /a');
+  });
+
+  it('has the time that heads have, and not what was left of the time between two requests', async () => {
+    running = await startNode(file(`{ name: open, http: { paths: [/open] }, action: allow }, ${ANNA}`));
+    await until(() => waiting.length > 0);
+    socket = connect(vip, '127.0.0.1');
+    socket.on('data', (bytes) => (got += bytes.toString('latin1'))).on('error', () => undefined);
+    socket.write('GET /open HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => got.includes('web /open'));
+    socket.write(`GET /a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    answering = true;
+    for (const answer of waiting) answer.end(jwks);
+    await until(() => got.includes('web /a') || got.includes(' 408 '));
+    expect(got).not.toContain(' 408 ');
   });
 });
