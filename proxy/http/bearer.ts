@@ -76,6 +76,15 @@ export class Bearer {
     return fields.authorizationCount === 1 && line.length === end - start && bytes.compare(line, 0, line.length, start, end) === 0;
   }
 
+  /** Tokens are not taken: whoever showed one is nobody now, and what was wrong with it is of no account. */
+  forget(): void {
+    if (this.checker === null) return;
+    this.checker = null;
+    this.line = null;
+    this.identities = NOBODY;
+    this.fault = null;
+  }
+
   private take(line: Buffer | null, judgement: Judgement, identities: readonly string[], fault: TokenFault | null, until: number): true {
     const isSame = identities === this.identities;
     this.checks = 0;

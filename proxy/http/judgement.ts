@@ -32,7 +32,8 @@ export class Judgement implements HeaderLookup {
   /** Who checks the tokens that requests bring; null where no rule asks who sends them. */
   checker: TokenChecker | null;
   private readonly context: Context;
-  private readonly arrival: Arrival;
+  /** What is known of the connection itself, whoever sends requests by it. */
+  private readonly own: ConnectionFacts;
   private readonly listener: ListenerPlace;
   private source: SourceWords;
   private readonly request: ClientRequest;
@@ -44,11 +45,10 @@ export class Judgement implements HeaderLookup {
   /** `request` holds one request of the connection after the other. */
   constructor(context: Context, arrival: Arrival, request: ClientRequest) {
     this.context = context;
-    this.arrival = arrival;
     this.listener = arrival.listener;
     this.source = arrival.source;
     this.hasAddress = arrival.hasAddress;
-    this.known = connectionOf(arrival);
+    this.own = this.known = connectionOf(arrival);
     this.request = request;
     this.application = arrival.application;
     this.decided = context.policy;
@@ -70,6 +70,8 @@ export class Judgement implements HeaderLookup {
     this.application = policy.application(listener.application);
     this.asksForPaths = image.asksForPaths || policy.routesOf(listener.application)?.asksForPaths === true;
     this.checker = image.asksForIdentities ? policy.checkerOf(listener.application) : null;
+    // Tokens are not taken (any more): they show nobody, and what the last one showed is no fact of this policy.
+    if (this.checker === null) this.known = this.own;
     if (this.hasAddress) this.atom = atomOf(image, source[0], source[1], source[2], source[3]);
     this.judgedFor = this.spoken;
     this.verdict = decide(image, listener.vip, this.atom, this.judgedFor, null, this.known);
@@ -92,7 +94,7 @@ export class Judgement implements HeaderLookup {
 
   /** Requests come from somebody else now, beside whom the connection is known to belong to. */
   identify(identities: readonly string[]): void {
-    const own = connectionOf(this.arrival);
+    const { own } = this;
     this.known = identities.length === 0 ? own : { ...own, identities: [...(own.identities ?? []), ...identities] };
     this.renew();
   }

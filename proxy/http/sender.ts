@@ -43,6 +43,8 @@ export class Sender {
       this.forwarding.follow(hops.words);
       judgement.comeFrom(hops.source);
     }
-    return judgement.checker === null || this.bearer.identify(bytes, head, judgement, waiting);
+    if (judgement.checker !== null) return this.bearer.identify(bytes, head, judgement, waiting);
+    this.bearer.forget();
+    return true;
   }
 }

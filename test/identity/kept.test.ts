@@ -1,4 +1,4 @@
-/** Requests that wait for the keys by which their token is checked, while something else happens. */
+/** Tokens of a connection that is kept, while the policy, its keys or the time change. */
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -41,7 +41,7 @@ afterEach(async () => {
 });
 
 const port = (server: Server) => (server.address() as AddressInfo).port;
-const file = (rules: string) => `
+const file = (rules: string, issuers = true) => `
 version: 1
 process: { workers: 1 }
 pools: { web: { servers: [127.0.0.1:${port(web)}] } }
@@ -51,7 +51,7 @@ applications:
     mode: http
     pool: web
     timeouts: { keep-alive: 300ms }
-    jwt: [{ issuer: https://login.example, audiences: [shop], keys: "http://127.0.0.1:${port(keys)}/keys" }]
+    ${issuers ? `jwt: [{ issuer: https://login.example, audiences: [shop], keys: "http://127.0.0.1:${port(keys)}/keys" }]` : ''}
     rules: [${rules}]
 `;
 const ANNA = '{ name: anna, identities: ["jwt:anna"], action: allow }';
@@ -88,5 +88,33 @@ describe('a request that waits for keys', () => {
     for (const answer of waiting) answer.end(jwks);
     await until(() => got.includes('web /a') || got.includes(' 408 '));
     expect(got).not.toContain(' 408 ');
+  });
+});
+
+describe('a connection of somebody who showed a token', () => {
+  it("is nobody's, once tokens are no longer taken", async () => {
+    answering = true;
+    running = await startNode(file(ANNA));
+    socket = connect(vip, '127.0.0.1');
+    socket.on('data', (bytes) => (got += bytes.toString('latin1'))).on('error', () => undefined);
+    socket.write(`GET /a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+    await until(() => got.includes('web /a'));
+    expect((await running.apply(file(ANNA, false))).ok).toBe(true);
+    socket.write('GET /b HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => got.includes('web /b') || got.includes(' 403 '));
+    expect(got).not.toContain('web /b');
+  });
+
+  it('is told of no token, once tokens are no longer taken', async () => {
+    answering = true;
+    running = await startNode(file(`{ name: open, http: { paths: [/open] }, action: allow }, ${ANNA}`));
+    socket = connect(vip, '127.0.0.1');
+    socket.on('data', (bytes) => (got += bytes.toString('latin1'))).on('error', () => undefined);
+    socket.write('GET /a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer hello\r\n\r\n');
+    await until(() => got.includes('HTTP/1.1 401 '));
+    expect((await running.apply(file(`{ name: open, http: { paths: [/open] }, action: allow }, ${ANNA}`, false))).ok).toBe(true);
+    socket.write('GET /b HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => got.split('HTTP/1.1').length > 2);
+    expect(got).toContain('HTTP/1.1 403 ');
   });
 });
