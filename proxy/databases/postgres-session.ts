@@ -87,7 +87,12 @@ export class PostgresSession extends DatabaseSession {
   }
 
   protected override pickServer(): boolean {
-    return this.cancels === null ? super.pickServer() : this.lease.pickNamed(this.cancels.server) !== null;
+    if (this.cancels === null) return super.pickServer();
+    const { server } = this.cancels;
+    // Its own route may lead elsewhere than that of the session: where shares are split, or since nothing was said in TLS.
+    const pool = this.context.policy.pools.find(({ candidates }) => candidates.some(({ label }) => label === server));
+    if (pool !== undefined) this.pool = pool;
+    return this.lease.pickNamed(server) !== null;
   }
 
   protected carried(): void {
