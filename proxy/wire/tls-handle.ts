@@ -19,6 +19,7 @@ import {
 } from './native.ts';
 
 const { kReadBytesOrError, kLastWriteWasAsync, streamBaseState } = stream;
+const UV_EPIPE = -32;
 const UV_EPROTO = -71;
 const UV_ECANCELED = -125;
 /** More than this may need a second turn of the loop to be handed to the kernel, so that its being done cannot be known at once. */
@@ -207,6 +208,7 @@ export class TlsHandle implements StreamHandle, TlsListener {
     if (this.busy) {
       (this.queue ??= []).push({ request, bytes });
       this.tellOfEnd();
+      if (this.parent.writeQueueSize === 0) this.lookForFailure(this.own!);
       streamBaseState[kLastWriteWasAsync] = 1;
       return 0;
     }
@@ -242,6 +244,17 @@ export class TlsHandle implements StreamHandle, TlsListener {
     const own = this.own!;
     own.wire = this;
     own.oncomplete = onwritten;
+  }
+
+  /**
+   * A write that was told as done, and failed before anybody waited for its end: nothing tells of that any more. What stands behind it would wait for
+   * ever. With nothing left for the kernel to take, its end comes within a turn of the loop, or has come.
+   */
+  private lookForFailure(own: WriteRequest): void {
+    const look = () => {
+      if (this.state === ESTABLISHED && this.own === own && this.writing && this.parent.writeQueueSize === 0) this.written(UV_EPIPE);
+    };
+    setImmediate(() => setImmediate(look));
   }
 
   /** The write is over. */
