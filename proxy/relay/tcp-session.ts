@@ -137,8 +137,8 @@ export class TcpSession extends RelayedSession {
       // No verdict yet: what it waits for may have changed, or it may be out of the question now. A dial under way is waited for.
       const kind = kindOf(this.judge(this.protocols));
       if (this.state !== DIALLING || (kind === DENY && !this.application.observes)) this.consider();
-      // Over without an account of its own: another session has the flow now.
-      return this.over && this.flow.policy !== null ? CUT : KEPT;
+      // Over without a record of its own: another session has the flow now.
+      return this.over && this.flow.receipt > 0 ? CUT : KEPT;
     }
     let decision = this.judge(this.protocols);
     // A flow that was admitted without a look at its bytes is past them now: what it carries can no longer be told.
