@@ -247,12 +247,15 @@ export class TlsHandle implements StreamHandle, TlsListener {
   }
 
   /**
-   * A write that was told as done, and failed before anybody waited for its end: nothing tells of that any more. What stands behind it would wait for
-   * ever. With nothing left for the kernel to take, its end comes within a turn of the loop, or has come.
+   * A write that was told as done, and failed before anybody waited for its end: nothing tells of that any more, and what stands behind it would wait for
+   * ever. One that is alive comes nearer to its end with each turn of the loop, or waits for the kernel; how it fails from here on is told.
    */
   private lookForFailure(own: WriteRequest): void {
+    const { inner, parent } = this;
+    const waiting = inner.writeQueueSize;
     const look = () => {
-      if (this.state === ESTABLISHED && this.own === own && this.writing && this.parent.writeQueueSize === 0) this.written(UV_EPIPE);
+      if (this.state !== ESTABLISHED || this.own !== own || !this.writing) return;
+      if (parent.writeQueueSize === 0 && inner.writeQueueSize === waiting) this.written(UV_EPIPE);
     };
     setImmediate(() => setImmediate(look));
   }
