@@ -67,6 +67,7 @@ export class TlsHandle implements StreamHandle, TlsListener {
   private shut = false;
   private shutLater = false;
   private closeLater = false;
+  private parentClosed = false;
 
   /** The parent must not be read by anybody else from here on; it is closed with this handle. */
   constructor(parent: StreamHandle, context: NativeSecureContext, isServer: boolean, owner: TlsOwner) {
@@ -248,14 +249,14 @@ export class TlsHandle implements StreamHandle, TlsListener {
 
   /**
    * A write that was told as done, and failed before anybody waited for its end: nothing tells of that any more, and what stands behind it would wait for
-   * ever. One that is alive comes nearer to its end with each turn of the loop, or waits for the kernel; how it fails from here on is told.
+   * ever. One that is alive comes nearer to its end with each turn, or waits for the kernel; how it fails from here on is told.
    */
   private lookForFailure(own: WriteRequest): void {
     const { inner, parent } = this;
-    const waiting = inner.writeQueueSize;
+    const left = inner.writeQueueSize;
     const look = () => {
-      if (this.state !== ESTABLISHED || this.own !== own || !this.writing) return;
-      if (parent.writeQueueSize === 0 && inner.writeQueueSize === waiting) this.written(UV_EPIPE);
+      const isSame = this.state === ESTABLISHED && this.own === own && this.writing;
+      if (isSame && parent.writeQueueSize === 0 && inner.writeQueueSize === left) this.written(UV_EPIPE);
     };
     setImmediate(() => setImmediate(look));
   }
@@ -337,8 +338,6 @@ export class TlsHandle implements StreamHandle, TlsListener {
     else this.closeParent();
     return 0;
   }
-
-  private parentClosed = false;
 
   private closeParent(): void {
     this.state = CLOSED;

@@ -69,7 +69,7 @@ describe('an upgrade', () => {
     const client = await proxy.open();
     client.send(`${UPGRADE}first`);
     await until(() => client.text.endsWith('early'));
-    expect(server.text().endsWith('\r\n\r\nfirst')).toBe(true);
+    await until(() => server.text().endsWith('\r\n\r\nfirst'));
     client.send('second');
     await until(() => client.text.endsWith('late'));
     client.close();

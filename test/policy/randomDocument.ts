@@ -2,8 +2,10 @@
 
 import { parsePrefix } from '../../config/address.ts';
 import { DAYS, type Document } from '../../config/document.ts';
+import { checkIdentityCases } from '../../config/identity-cases.ts';
 import type { DatabaseMatch, TlsMatch } from '../../config/match.ts';
 import { PROTOCOLS } from '../../config/protocols.ts';
+import type { Report } from '../../config/tree.ts';
 import type { Knowledge } from '../../policy/knowledge.ts';
 import { type ApplicationWords, type DocumentWords, documentOf, type RuleWords } from './documents.ts';
 import type { OracleQuery, OracleTls } from './oracle.ts';
@@ -111,6 +113,30 @@ function randomDatabase(random: Random): DatabaseMatch {
 
 /** `demands`: whether rules and segments ask for more than addresses, protocols and requests. */
 export function randomDocument(random: Random, demands = random(2) === 0): Document {
+  for (;;) {
+    const document = draw(random, demands);
+    if (isRead(document)) return document;
+  }
+}
+
+/** Whether reading lets it pass: exceptions of exceptions of identities may come to more cases than a document may have. */
+function isRead({ segments, applications, guardrails, baseline }: Document): boolean {
+  let refused = false;
+  const lists = [guardrails, baseline, ...applications.map(({ rules }) => rules)];
+  const report = {
+    error: () => {
+      refused = true;
+    },
+  } as unknown as Report;
+  checkIdentityCases(
+    segments,
+    lists.map((rules) => [rules, []] as const),
+    report,
+  );
+  return !refused;
+}
+
+function draw(random: Random, demands: boolean): Document {
   const pick = <T>(list: readonly T[]): T => list[random(list.length)]!;
   const some = <T>(list: readonly T[], most: number): T[] => Array.from({ length: 1 + random(most) }, () => pick(list));
   const prefixes = Array.from({ length: 3 + random(20) }, () => randomPrefix(random));
