@@ -244,7 +244,7 @@ function helloText(tls: TlsFacts | null): string {
   return `,"sni":${jsonOf(sni)},"alpn":${jsonOf(alpn)},"ja4":${jsonOf(ja4)},"tls":${jsonOf(version)}`;
 }
 
-/** hot: JSON.stringify, at a fifth of its cost where nothing is to be escaped. */
+/** hot: JSON.stringify, without the call where nothing is to be escaped. */
 function jsonOf(value: string | null): string {
   if (value === null) return 'null';
   return PLAIN.test(value) ? `"${value}"` : JSON.stringify(value);
