@@ -91,7 +91,6 @@ function build(document: Document, { membership, knowledge, now, conditionsWalke
     ...countsOf(document, moment),
     ...asksOf(document, graph),
   ];
-  const patternFields = records.patterns.fields.map((name) => records.text(name));
   const sections: Record<Section, ArrayLike<number>> = {
     vips,
     applications,
@@ -106,7 +105,6 @@ function build(document: Document, { membership, knowledge, now, conditionsWalke
     programs: lists.table.words.all,
     ...records.encodeTexts(),
     ...records.patterns.encode(),
-    patternFields,
     ...rows.encode(),
     numbers,
   };

@@ -88,6 +88,14 @@ export function matchesHeaders({ headers }: Pick<Condition, 'headers'>, request:
 export function matchesField({ name, values, denies }: FieldPattern, request: HttpFacts): boolean {
   const lines = request.headers?.fieldLines(name) ?? [];
   if (lines.length === 0) return false;
-  const matches = (line: string) => values.some(({ exact, prefix }) => (prefix === null ? line === exact : line.startsWith(prefix)));
-  return denies ? lines.some(matches) : lines.every(matches);
+  for (let i = 0; i < lines.length; i++) if (isOneOf(values, lines[i]!) === denies) return denies;
+  return !denies;
+}
+
+function isOneOf(values: FieldPattern['values'], line: string): boolean {
+  for (let i = 0; i < values.length; i++) {
+    const { exact, prefix } = values[i]!;
+    if (prefix === null ? line === exact : line.startsWith(prefix)) return true;
+  }
+  return false;
 }

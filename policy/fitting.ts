@@ -6,12 +6,13 @@ import { HTTP, protocolsOn, REQUEST_PROTOCOLS } from '../config/protocols.ts';
 import { type Condition, matchesField, matchesHosts, matchesMethod, matchesPath } from './condition.ts';
 import type { TlsFacts } from './connection.ts';
 import { type Demand, hasAny, matchesAny, matchesDatabase, matchesTls, openSource, type TextPattern } from './demand.ts';
+import { fieldName, fieldsOf, type HeaderLookup } from './header-lookup.ts';
 import type { Image } from './image.ts';
 import { APPLICATION_WORDS, NOT_ASKED, RECORD_WORDS, VIP_WORDS } from './layout.ts';
 import { ALL_PROTOCOLS } from './outcome.ts';
 import { outcomeWords, PAIRS_SHIFT } from './programs.ts';
 import type { Facts } from './question.ts';
-import type { HeaderLookup, HttpFacts, RequestFacts } from './request.ts';
+import type { HttpFacts, RequestFacts } from './request.ts';
 import { programAt } from './rows.ts';
 import { ANYONE } from './sources.ts';
 
@@ -193,6 +194,14 @@ function withFields({ headers }: Condition, request: HttpFacts): HeaderLookup {
     fieldLines(name) {
       const value = wanted.get(name);
       return value === undefined ? (request.headers?.fieldLines(name) ?? []) : [value];
+    },
+    visitFields(visitor) {
+      const fitted = new Set([...wanted.keys()].map(fieldName));
+      fieldsOf([...wanted]).visitFields(visitor);
+      request.headers?.visitFields({
+        asksFor: (name) => !fitted.has(name) && visitor.asksFor(name),
+        visit: (name, value) => visitor.visit(name, value),
+      });
     },
   };
 }

@@ -1,8 +1,9 @@
 /** What a rule can be found by, see patterns.ts: the patterns of whatever it asks for. */
 import type { HttpMatch } from '../config/match.ts';
 import { ASKS_IDENTITY, ASKS_REQUEST, ASKS_TLS, type Demand, isByAddress, type TextPattern, textPattern } from './demand.ts';
+import { fieldName } from './header-lookup.ts';
 import type { Handle, PatternIndex } from './pattern-index.ts';
-import { fieldSeed, type Space } from './patterns.ts';
+import type { Space } from './patterns.ts';
 import { foldHostPattern, foldPathPattern, type HostPattern } from './request.ts';
 
 export function handlesOf(http: HttpMatch | null, demand: Demand | null, index: PatternIndex): Handle[] {
@@ -29,11 +30,11 @@ export function handlesOf(http: HttpMatch | null, demand: Demand | null, index: 
       http.methods.map((method) => index.whole('method', method)),
     );
   for (const { name, values } of http?.headers ?? []) {
-    const seed = fieldSeed(name);
+    const seed = index.field(fieldName(name));
     const nodes = values
       .map(textPattern)
       .map(({ exact, prefix }) => (exact === null ? index.prefix('field', prefix!, seed) : index.whole('field', exact, seed)));
-    handles.push({ asks: ASKS_REQUEST, cases: [[nodes]], field: name });
+    handles.push({ asks: ASKS_REQUEST, cases: [[nodes]] });
   }
   if (demand === null) return handles;
   const { tls, identities, cases, database } = demand;

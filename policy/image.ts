@@ -285,8 +285,7 @@ export class Image {
       patternSlots: sectionOf(buffer, 'patternSlots'),
       patternSpaces: sectionOf(buffer, 'patternSpaces'),
     };
-    const fields = Array.from(sectionOf(buffer, 'patternFields'), (text) => this.text(text));
-    return new Proposals(this.programs, sections, fields);
+    return new Proposals(this.programs, sections);
   }
 
   /** The port ranges that a rule names, by its record; null: every port. */

@@ -30,7 +30,6 @@ export const SECTIONS = [
   'patternRecords',
   'patternSlots',
   'patternSpaces',
-  'patternFields', // texts: the names of fields whose values are looked up
   'sourceStarts', // row r of sources that demands name spans sourceStarts[r] to sourceStarts[r + 1]
   'sourceAtoms', // the atoms, ascending, at which the source begins or ceases to hold
   'numbers', // see NUMBERS

@@ -2,14 +2,14 @@
  * Makes the index of patterns. A rule is attached to the patterns of one thing that it asks for (a path, an identity, the name in a ClientHello, …),
  * whichever fewest rules share; and where many share each of them, to those of two things together.
  */
+import { hashOn } from './hash.ts';
 import { ALL_PROTOCOLS } from './outcome.ts';
 import {
   ATTACHED_LEVELS,
   BY_ADDRESS,
   beginningOf,
-  FIELDS_MAX,
+  fieldSeed,
   groupOf,
-  hashOn,
   isFromEnd,
   KNOWN_AT,
   LEVELS,
@@ -40,8 +40,6 @@ export interface Handle {
   readonly cases: readonly (readonly (readonly number[])[])[];
   /** It leads to the rule from some addresses only: from others the rule asks for no identity. */
   readonly besideAddresses?: boolean;
-  /** The name of the field whose values it speaks of. */
-  readonly field?: string;
 }
 
 /** What lists keep rules apart by. */
@@ -72,8 +70,6 @@ interface Entry extends Listed {
 }
 
 export class PatternIndex {
-  /** How many rules ask for a field, by its name. */
-  readonly #fieldUses = new Map<string, number>();
   readonly #hashes: number[] = [];
   /** Bits of the spaces that a node is of: hashes of two may fall together. */
   readonly #spacesOf: number[] = [];
@@ -107,12 +103,11 @@ export class PatternIndex {
     return this.#node(number, hashOf(number, text, seed));
   }
 
-  /** Names of fields that are looked up: those that most rules ask for. */
-  get fields(): string[] {
-    return [...this.#fieldUses]
-      .sort(([, a], [, b]) => b - a)
-      .slice(0, FIELDS_MAX)
-      .map(([name]) => name);
+  /** The seed of a field's values, by the hash of its name. */
+  field(name: number): number {
+    const seed = fieldSeed(name);
+    this.#node(SPACES.indexOf('field'), seed);
+    return seed;
   }
 
   /** The node of what cannot be told. */
@@ -124,7 +119,6 @@ export class PatternIndex {
   /** A rule, by its record, with the things that it can be found by. Records ascend. */
   add(record: number, handles: readonly Handle[], { asks, action, protocols }: Listed): void {
     if (handles.length === 0) return;
-    for (const { field } of handles) if (field !== undefined) this.#fieldUses.set(field, (this.#fieldUses.get(field) ?? 0) + 1);
     for (const node of new Set(handles.flatMap(({ cases }) => cases.flat(2)))) this.#uses[node]!++;
     this.#entries.push({ record, handles, asks, action, protocols });
   }
@@ -132,9 +126,7 @@ export class PatternIndex {
   /** Attaches all rules that were added; how, by their records. Rules that can't be found are missing. */
   settle(): Map<number, Attached> {
     const attached = new Map<number, Attached>();
-    const fields = new Set(this.fields);
-    for (const { record, handles: all } of this.#entries) {
-      const handles = all.filter(({ field }) => field === undefined || fields.has(field));
+    for (const { record, handles } of this.#entries) {
       let levels = 0;
       let fromAll = 0;
       let before: readonly Handle[] = [];

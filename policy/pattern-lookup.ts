@@ -3,6 +3,8 @@
  * thread keeps to look at no others.
  */
 import type { ConnectionFacts } from './connection.ts';
+import { hashOn } from './hash.ts';
+import type { FieldVisitor } from './header-lookup.ts';
 import type { PatternSections } from './pattern-index.ts';
 import {
   ATTACHED_LEVELS,
@@ -10,7 +12,6 @@ import {
   beginningOf,
   FIRST_OPEN_GROUP,
   fieldSeed,
-  hashOn,
   isFromEnd,
   LIST_WORDS,
   PAIRED,
@@ -24,7 +25,8 @@ import {
   UNTOLD,
   WHOLE,
 } from './patterns.ts';
-import type { HttpFacts, RequestFacts } from './request.ts';
+import { isMeant } from './pending.ts';
+import type { RequestFacts } from './request.ts';
 
 /** Lists that one flow leads to; with more, which takes a command on a hundred keys, every rule is looked at. */
 export const LISTS_MAX = 64;
@@ -42,7 +44,7 @@ export function signed(words: Uint32Array): Int32Array {
   return new Int32Array(words.buffer, words.byteOffset, words.length);
 }
 
-export class PatternLookup {
+export class PatternLookup implements FieldVisitor {
   /** Of each list that was found: its group, where its records go on, and where they end. */
   readonly groups = new Uint32Array(LISTS_MAX);
   readonly at = new Uint32Array(LISTS_MAX);
@@ -56,8 +58,6 @@ export class PatternLookup {
   readonly #slots: Int32Array;
   readonly #spaces: Int32Array;
   readonly #slotCount: number;
-  readonly #fields: readonly string[];
-  readonly #fieldSeeds: readonly number[];
   /** Hashes of patterns that were met and are one of a pair. */
   readonly #paired = new Int32Array(PAIRED_MAX);
   #pairedCount = 0;
@@ -67,15 +67,13 @@ export class PatternLookup {
   #protocols = 0;
   #definite = false;
 
-  constructor(sections: PatternSections, fields: readonly string[]) {
+  constructor(sections: PatternSections) {
     this.records = sections.patternRecords;
     this.#starts = sections.patternStarts;
     this.#lists = sections.patternLists;
     this.#slots = signed(sections.patternSlots);
     this.#spaces = signed(sections.patternSpaces);
     this.#slotCount = this.#slots.length / SLOT_WORDS;
-    this.#fields = fields;
-    this.#fieldSeeds = fields.map(fieldSeed);
   }
 
   /** hot: begins anew, for rules with records from `first` up to `end`. `definite`: only for those that ask for nothing that is not known. */
@@ -112,7 +110,7 @@ export class PatternLookup {
       this.#seek(PATH, request.path);
       this.#seek(HOST, request.host);
       this.#seek(METHOD, request.method);
-      if (request.headers !== undefined && this.#isUsed(FIELD)) this.#seekFields(request.headers);
+      if (request.headers !== undefined && this.#isUsed(FIELD)) request.headers.visitFields(this);
       return;
     }
     this.#seek(KIND, request.kind);
@@ -134,11 +132,12 @@ export class PatternLookup {
     }
   }
 
-  #seekFields(headers: NonNullable<HttpFacts['headers']>): void {
-    for (let i = 0; i < this.#fields.length; i++) {
-      const lines = headers.fieldLines(this.#fields[i]!);
-      for (let line = 0; line < lines.length && !this.overflown; line++) this.#seek(FIELD, lines[line]!, this.#fieldSeeds[i]);
-    }
+  asksFor(name: number): boolean {
+    return this.#find(fieldSeed(name)) >= 0;
+  }
+
+  visit(name: number, value: string): void {
+    if (!this.overflown) this.#seek(FIELD, value, fieldSeed(name));
   }
 
   #seekTold(space: number, text: string | null): void {
@@ -179,16 +178,21 @@ export class PatternLookup {
   }
 
   #probe(hash: number, denials = false): void {
+    const slot = this.#find(hash);
+    if (slot < 0) return;
+    const word = this.#slots[slot * SLOT_WORDS + 1]!;
+    if (word < 0) this.#notePaired(hash);
+    const run = ((word & ~PAIRED) - 1) * ATTACHED_LEVELS + this.#level - 1;
+    const end = this.#starts[run + 1]!;
+    for (let list = this.#starts[run]!; list < end; list++) this.#open(list * LIST_WORDS, denials);
+  }
+
+  /** The slot of a node; -1 for none. */
+  #find(hash: number): number {
     const slots = this.#slots;
     for (let slot = slotOf(hash, this.#slotCount); ; slot = (slot + 1) & (this.#slotCount - 1)) {
-      const word = slots[slot * SLOT_WORDS + 1]!;
-      if (word === 0) return;
-      if (slots[slot * SLOT_WORDS] !== hash) continue;
-      if (word < 0) this.#notePaired(hash);
-      const run = ((word & ~PAIRED) - 1) * ATTACHED_LEVELS + this.#level - 1;
-      const end = this.#starts[run + 1]!;
-      for (let list = this.#starts[run]!; list < end; list++) this.#open(list * LIST_WORDS, denials);
-      return;
+      if (slots[slot * SLOT_WORDS + 1] === 0) return -1;
+      if (slots[slot * SLOT_WORDS] === hash) return slot;
     }
   }
 
@@ -203,7 +207,7 @@ export class PatternLookup {
   #open(list: number, denials: boolean): void {
     const lists = this.#lists;
     const group = lists[list]!;
-    if ((lists[list + 1]! & this.#protocols) === 0) return;
+    if (!isMeant(lists[list + 1]!, this.#protocols)) return;
     if ((this.#definite && (group & ~BY_ADDRESS) >= FIRST_OPEN_GROUP) || (denials && (group & 3) !== DENIES)) return;
     const { records } = this;
     const end = lists[list + LIST_WORDS + 2]!;

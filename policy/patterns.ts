@@ -4,6 +4,7 @@
  * their hashes alone.
  */
 import { ASKS_IDENTITY, ASKS_TLS } from './demand.ts';
+import { hashOn } from './hash.ts';
 
 /**
  * What patterns speak of. Users of all databases share a space, as do names: what is proposed in vain costs a look. A `field` is the value of
@@ -33,8 +34,6 @@ export const SLOT_WORDS = 2;
 export const PAIRED = 1 << 31;
 /** Words of a list: the group of its rules, their protocols, where its records begin. It ends where the next one begins. */
 export const LIST_WORDS = 3;
-/** Names of fields whose values are looked up, those that most rules ask for: each takes a look through the fields of a request. */
-export const FIELDS_MAX = 16;
 
 /** Patterns that match whole have a hash of their own, beside the prefix of the same text; and so has a fact that cannot be told. */
 export const WHOLE = 0x5bd1e995;
@@ -56,21 +55,14 @@ export function seedOf(space: number): number {
   return Math.imul(space + 1, 0x9e3779b1);
 }
 
-/** hot: the hash of a text and one more code unit (FNV-1a). */
-export function hashOn(hash: number, unit: number): number {
-  return Math.imul(hash ^ unit, 0x01000193);
-}
-
 /** hot: of two patterns, whichever comes first. */
 export function pairHash(one: number, other: number): number {
   return Math.imul(one + other, 0x85ebca6b) ^ Math.imul(one ^ other, 0x01000193);
 }
 
-/** Where the hashes of a field's values begin. */
-export function fieldSeed(name: string): number {
-  let hash = seedOf(SPACES.indexOf('field'));
-  for (let i = 0; i < name.length; i++) hash = hashOn(hash, name.charCodeAt(i));
-  return hashOn(hash, 0x3a);
+/** hot: where the hashes of a field's values begin, by the hash of its name. It is the hash of a node too, for all that nothing but the name is asked of. */
+export function fieldSeed(name: number): number {
+  return hashOn(name, 0x3a);
 }
 
 /** hot: of the first two code units that are read, as one of 32. */

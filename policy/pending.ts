@@ -3,6 +3,7 @@
  * that can only say what everything after it says anyway makes no difference, so its facts are held back until something else is said.
  * One for a thread: a decision is over before the next one begins.
  */
+import type { ProtocolSet } from '../config/protocols.ts';
 import { MAY_ALLOW, MAY_DENY, MAY_NEXT } from './outcome.ts';
 
 export const pending = {
@@ -11,7 +12,16 @@ export const pending = {
   /** Of the last rules that may match and say `heldOutcome`. */
   held: 0,
   heldOutcome: 0,
+  /** Protocols with which all that was looked at would be the same; kept where one is tried for all of them, and 0 where not. */
+  alike: 0,
 };
+
+/** hot: whether a rule for these protocols is one for what a flow speaks. What it tells from that is not alike. */
+export function isMeant(protocols: ProtocolSet, spoken: ProtocolSet): boolean {
+  const is = (protocols & spoken) !== 0;
+  pending.alike &= is ? protocols : ~protocols;
+  return is;
+}
 
 /** hot: a rule with this outcome may match. */
 export function notePending(outcome: number, facts: number): void {

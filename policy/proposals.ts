@@ -7,7 +7,7 @@ import { GROUP_WORDS } from './groups.ts';
 import type { PatternSections } from './pattern-index.ts';
 import { LISTS_MAX, PatternLookup, signed } from './pattern-lookup.ts';
 import { BY_ADDRESS, FIRST_OPEN_GROUP, LEVELS } from './patterns.ts';
-import { saysNothingNew } from './pending.ts';
+import { isMeant, saysNothingNew } from './pending.ts';
 import { MANY_CONDITIONS, outcomeWords, PAIRS_SHIFT, PARTS_WORDS } from './programs.ts';
 import type { RequestFacts } from './request.ts';
 
@@ -52,9 +52,9 @@ export class Proposals {
   /** No rule before this one is asked for any more. */
   #cursor = 0;
 
-  constructor(programs: Uint32Array, sections: PatternSections, fields: readonly string[]) {
+  constructor(programs: Uint32Array, sections: PatternSections) {
     this.#programs = signed(programs);
-    this.#lookup = new PatternLookup(sections, fields);
+    this.#lookup = new PatternLookup(sections);
     this.#records = this.#lookup.records;
   }
 
@@ -150,7 +150,7 @@ export class Proposals {
     const end = directory + 1 + programs[directory]! * GROUP_WORDS;
     for (let at = directory + 1; at < end; at += GROUP_WORDS) {
       const group = programs[at]!;
-      if ((programs[at + 1]! & protocols) === 0 || (definite && group >= FIRST_OPEN_GROUP)) continue;
+      if (!isMeant(programs[at + 1]!, protocols) || (definite && group >= FIRST_OPEN_GROUP)) continue;
       const first = programs[at + 2]!;
       this.#add(group, first, first + programs[at + 3]! * 2, group >= FIRST_OPEN_GROUP ? part : 0);
     }

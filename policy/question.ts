@@ -4,10 +4,11 @@ import type { FlowQuestion } from '../config/document.ts';
 import { HTTP, type ProtocolSet, protocolBit, protocolsOn, UNKNOWN } from '../config/protocols.ts';
 import { type ConnectionFacts, NO_TLS, type TlsFacts } from './connection.ts';
 import { type Decision, decide, kindOf, NEED_IDENTITY, NEED_PROTOCOL, NEED_REQUEST, NEED_TLS } from './decide.ts';
+import { fieldsOf } from './header-lookup.ts';
 import type { Image } from './image.ts';
 import { atomOf } from './lookup.ts';
 import { pathFacts } from './readings.ts';
-import { type HeaderLookup, normaliseHost, type RequestFacts } from './request.ts';
+import { normaliseHost, type RequestFacts } from './request.ts';
 
 /** A fact that a verdict depends on and that was not said. */
 export type Need = 'tls' | 'protocol' | 'identities' | 'request';
@@ -40,7 +41,7 @@ export function factsOf(image: Image, question: FlowQuestion): Facts | null {
     method: question.method ?? 'GET',
     host: normaliseHost(question.host ?? hostOf(question)),
     ...pathFacts(question.path ?? '/'),
-    headers: headersOf(question),
+    headers: fieldsOf(question.headers),
   };
   return assuming(image, { ...known, protocols: said === 0 ? HTTP : said, request, assumed: [] });
 }
@@ -96,11 +97,6 @@ function vipOf(image: Image, { to }: FlowQuestion): number {
   const wildcard = to.address.family === 4 ? `0.0.0.0:${to.port}` : `[::]:${to.port}`;
   const texts = [formatHostPort(to.address, to.port), to.text, wildcard];
   return texts.map((text) => image.vipIndex(text)).find((vip) => vip >= 0) ?? -1;
-}
-
-/** As the proxy looks them up: `_` in a name is `-`. */
-function headersOf({ headers }: FlowQuestion): HeaderLookup {
-  return { fieldLines: (name) => headers.filter(([other]) => other === name).map(([, value]) => value) };
 }
 
 function hostOf({ to }: FlowQuestion): string {

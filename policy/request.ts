@@ -3,6 +3,7 @@
  * steps around a rule. Patterns in the file are brought into the same form.
  */
 import { decodePath } from './escapes.ts';
+import type { HeaderLookup } from './header-lookup.ts';
 
 /** What a flow asks for, in the words of its protocol. */
 export type RequestFacts = HttpFacts | PostgresFacts | MysqlFacts | RedisFacts;
@@ -48,12 +49,6 @@ export interface HttpFacts {
  * only where its verdict does not depend on what it asks for.
  */
 export const UNREAD_PATH = '\u0000';
-
-/** Fields are looked up when a rule asks for one. */
-export interface HeaderLookup {
-  /** The values of a field's lines as they go to the server, without blanks around them. `name` is lower case, its `-` stands for `_` too. */
-  fieldLines(name: string): readonly string[];
-}
 
 const NEEDS_WORK = /[A-Z%\\?#\u0080-\uffff]|\/\/|\/\./;
 const ABSOLUTE = /^[a-zA-Z][a-zA-Z0-9+.-]*:\/\/[^/\\?#]*/;

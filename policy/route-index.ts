@@ -65,6 +65,6 @@ export class RouteIndex {
     }
     const attached = index.settle();
     for (let number = 0; number < this.#routes.length; number++) if (!attached.has(number)) this.#rest.push(number);
-    return new PatternLookup(index.encode(), index.fields);
+    return new PatternLookup(index.encode());
   }
 }

@@ -6,7 +6,7 @@ import type { Image } from './image.ts';
 import { NOT_ASKED, RECORD_WORDS } from './layout.ts';
 import { MAY_ALLOW, MAY_DENY, MAY_NEXT, OUTCOME_BITS, outcomeOf } from './outcome.ts';
 import { KNOWN_AT, LEVELS } from './patterns.ts';
-import { notePending, pending, settlePending } from './pending.ts';
+import { isMeant, notePending, pending, settlePending } from './pending.ts';
 import { BY_DEMAND, MANY_CONDITIONS, outcomeWords, PAIRS_SHIFT } from './programs.ts';
 import { levelOf } from './proposals.ts';
 import type { RequestFacts } from './request.ts';
@@ -97,7 +97,7 @@ function look(
 ): number {
   const { records } = image;
   const record = (firstRecord + index) * RECORD_WORDS;
-  if ((records[record + 5]! & protocols) === 0) return MAY_NEXT;
+  if (!isMeant(records[record + 5]!, protocols)) return MAY_NEXT;
   const condition = records[record + 6]!;
   const demand = records[record + 14]!;
   let open = 0;

@@ -10,6 +10,7 @@ import { decide, ruleOf } from '../../policy/decide.ts';
 import type { Image } from '../../policy/image.ts';
 import { atomOf } from '../../policy/lookup.ts';
 import { shadowRules } from '../../policy/shadow.ts';
+import { withHead } from './head.ts';
 import { SHAPES, type Shape, type ShapeFlow } from './shapes.ts';
 
 const QUICK = process.argv.includes('--quick');
@@ -67,7 +68,9 @@ function measure(shape: Shape, rules: number): Figures {
   return {
     shape: shape.name,
     rules,
-    known: nanoseconds(flows, ({ atom, protocols, flow, connection }) => decide(image, 0, atom, protocols, flow.request, connection)),
+    known: nanoseconds(flows, ({ atom, protocols, flow, connection }) =>
+      decide(image, 0, atom, protocols, withHead(flow.request, flow.head), connection),
+    ),
     noRequest: nanoseconds(flows, ({ atom, protocols, connection }) => decide(image, 0, atom, protocols, null, connection)),
     noIdentity: nanoseconds(flows, ({ atom, protocols }) => decide(image, 0, atom, protocols, null, HELLO_ALONE)),
     noTls: nanoseconds(flows, ({ atom, protocols }) => decide(image, 0, atom, protocols, null, UNKNOWN_CONNECTION)),
@@ -75,7 +78,7 @@ function measure(shape: Shape, rules: number): Figures {
     shadows: image.hasShadows
       ? nanoseconds(flows, ({ atom, protocols, flow, connection }) => {
           into.length = 0;
-          shadowRules(image, 0, atom, protocols, flow.request, connection, image.ruleCount, into);
+          shadowRules(image, 0, atom, protocols, withHead(flow.request, flow.head), connection, image.ruleCount, into);
           return into.length;
         })
       : null,

@@ -1,16 +1,20 @@
 /** Every shape of rule that people write, as lists of any length: each rule of one source, one thing asked, one treatment. */
+
 import type { Document } from '../../config/document.ts';
 import { PROTOCOLS } from '../../config/protocols.ts';
 import { NO_TLS, type TlsFacts } from '../../policy/connection.ts';
 import type { Knowledge } from '../../policy/knowledge.ts';
 import type { RequestFacts } from '../../policy/request.ts';
 import { type DocumentWords, documentOf, type RuleWords } from '../../test/policy/documents.ts';
+import { headWith } from './head.ts';
 
 /** What a flow is, all told. */
 export interface ShapeFlow {
   readonly source: string;
   readonly protocol: string;
   readonly request: RequestFacts | null;
+  /** Where the request's fields stand. */
+  readonly head?: Buffer;
   readonly tls: TlsFacts;
   readonly identities: readonly string[];
 }
@@ -54,7 +58,6 @@ const known = (i: number): Partial<ShapeFlow> => ({ protocol: 'tls', identities:
 /** Every other flow comes from the address, every other one from the identity. */
 const either = (i: number): Partial<ShapeFlow> => (i % 2 === 0 ? from(i) : known(i));
 const paths = (i: number) => ({ paths: [`/service-${i}/*`] });
-const lines = (name: string, value: string) => ({ fieldLines: (asked: string) => (asked === name ? [value] : []) });
 
 function shape(name: string, mode: 'tcp' | 'http', parts: Parts): Shape {
   const ruleOf = (i: number): RuleWords => ({ name: `rule-${i}`, action: 'allow', ...parts.rule(i) });
@@ -214,11 +217,11 @@ const REQUESTS: readonly Shape[] = [
   shape('one method and path', 'http', { rule: (i) => ({ http: { methods: ['GET'], ...paths(i) } }), flow: http }),
   shape('value of a field', 'http', {
     rule: (i) => ({ http: { headers: [{ name: 'x-tenant', values: [`tenant-${i}`] }] } }),
-    flow: (i) => http(0, { headers: lines('x-tenant', `tenant-${i}`) }),
+    flow: (i) => ({ ...http(0), head: headWith('X-Tenant', `tenant-${i}`) }),
   }),
   shape('name of a field', 'http', {
     rule: (i) => ({ http: { headers: [{ name: `x-${i}`, values: ['*'] }] } }),
-    flow: (i) => http(0, { headers: lines(`x-${i}`, 'a') }),
+    flow: (i) => ({ ...http(0), head: headWith(`X-${i}`, 'a') }),
   }),
   shape('one identity and path', 'http', {
     rule: (i) => ({ identities: [id(1)], http: paths(i) }),

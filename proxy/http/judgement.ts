@@ -7,7 +7,7 @@ import type { ConnectionFacts } from '../../policy/connection.ts';
 import { ALLOW, DENY, type Decision, decide, kindOf } from '../../policy/decide.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
 import { pathFacts } from '../../policy/readings.ts';
-import { type HeaderLookup, type HttpFacts, normaliseHost, UNREAD_PATH } from '../../policy/request.ts';
+import { type HttpFacts, normaliseHost, UNREAD_PATH } from '../../policy/request.ts';
 import type { SourceWords } from '../balance/pool.ts';
 import type { TokenChecker } from '../identity/token.ts';
 import type { PlannedApplication } from '../node/plan.ts';
@@ -17,9 +17,9 @@ import type { Context } from '../worker/context.ts';
 import type { PolicyInForce } from '../worker/policy-in-force.ts';
 import type { ListenerPlace } from '../worker/session.ts';
 import type { ClientRequest } from './request.ts';
-import { sentFieldLines } from './sent-fields.ts';
+import { SentFields } from './sent-fields.ts';
 
-export class Judgement implements HeaderLookup {
+export class Judgement {
   /** The policy that the connection was last decided by, and its application there: a swap reaches connections one after the other. */
   decided: PolicyInForce;
   application: PlannedApplication;
@@ -146,12 +146,7 @@ export class Judgement implements HeaderLookup {
       method: bytes.toString('latin1', 0, request.methodEnd),
       host: normaliseHost(request.hostName.toString('latin1')),
       ...paths,
-      headers: this,
+      headers: new SentFields(bytes, request.pathEnd),
     };
-  }
-
-  /** A field of the request under way, for rules that ask for one. */
-  fieldLines(name: string): readonly string[] {
-    return sentFieldLines(this.request.bytes, this.request.pathEnd, name);
   }
 }

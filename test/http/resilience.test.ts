@@ -1,8 +1,8 @@
-import { readdirSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
+import { descriptorCount, untilDescriptors } from '../node/descriptors.ts';
 import { freePort, until } from '../node/harness.ts';
 import { hits, type NotingServer, type Proxied, settled, startNoting, startPlain, startProxy, WireClient } from './wire-client.ts';
 
@@ -10,7 +10,6 @@ const GET = 'GET /x HTTP/1.1\r\nHost: a\r\n\r\n';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const POST = 'POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n';
 
-const descriptors = () => readdirSync('/proc/self/fd').length;
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 /** Resident memory after a collection of what is the test's own. */
@@ -161,7 +160,7 @@ describe('a reset or an end', () => {
     warm.close();
     await settled(proxy.running);
     await until(() => server.sockets.every((socket) => socket.destroyed));
-    const before = descriptors();
+    const before = descriptorCount();
     for (const [phase, request, response, got] of phases)
       for (const who of ['client', 'server'] as const)
         for (const how of ['end', 'reset', 'destroy'] as const) {
@@ -183,7 +182,7 @@ describe('a reset or an end', () => {
         }
     await settled(proxy.running);
     await until(() => server.sockets.every((socket) => socket.destroyed));
-    await until(() => descriptors() <= before).catch(() => expect(descriptors()).toBe(before));
+    await untilDescriptors(before);
     expect(proxy.running.node.counters().workerRestarts).toBe(0);
     expect(proxy.running.node.servers()[0]!.flowsActive).toBe(0);
     // And it still works.
@@ -217,9 +216,9 @@ describe('a reset or an end', () => {
     };
     // Until heaps and pools have their size.
     await round(10_000);
-    const [files, memory] = [descriptors(), resident()];
+    const [files, memory] = [descriptorCount(), resident()];
     await round(10_000);
-    await until(() => descriptors() <= files + 5);
+    await untilDescriptors(files + 5);
     // Heaps of two threads still grow by a few ten megabytes here, and then no more; a chunk lost each time would be 40 MB on top.
     expect(resident() - memory).toBeLessThan(56 * 1024 * 1024);
     expect(proxy.running.node.counters().workerRestarts).toBe(0);

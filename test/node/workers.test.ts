@@ -1,9 +1,9 @@
-import { readdirSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Client, client } from '../relay/client.ts';
+import { descriptorCount, untilDescriptors } from './descriptors.ts';
 import { freePort, type RunningNode, startNode, startServer, type TestServer, until } from './harness.ts';
 
 const stops: (() => unknown)[] = [];
@@ -218,7 +218,6 @@ it('10,000 connections opened and aborted leave no descriptor and no memory behi
   });
   const port = await freePort();
   const running = await node(backend.port, `127.0.0.1:${port}`);
-  const descriptors = () => readdirSync('/proc/self/fd').length;
   const abort = async (count: number) => {
     for (let done = 0; done < count; done += 100) {
       await Promise.all(
@@ -237,10 +236,10 @@ it('10,000 connections opened and aborted leave no descriptor and no memory behi
     await until(() => running.application('app').connectionsActive === 0);
   };
   await abort(1_000);
-  await until(() => descriptors() < 200);
-  const before = { descriptors: descriptors(), bytes: process.memoryUsage.rss() };
+  await untilDescriptors(199);
+  const before = { descriptors: descriptorCount(), bytes: process.memoryUsage.rss() };
   await abort(9_000);
-  await until(() => descriptors() <= before.descriptors + 2);
+  await untilDescriptors(before.descriptors + 2);
   // The clients and servers of the test live in this process too, and leave garbage of their own.
   expect(process.memoryUsage.rss() - before.bytes).toBeLessThan(96 << 20);
   expect(running.application('app').flowsActive).toBe(0);

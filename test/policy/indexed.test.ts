@@ -1,4 +1,5 @@
 /** Lists whose rules are found by an index answer as lists that are walked, whichever facts are known. BULKHEAD_SEED repeats a run. */
+
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
@@ -7,6 +8,7 @@ import { protocolBit } from '../../config/protocols.ts';
 import { compile } from '../../policy/compile.ts';
 import { type ConnectionFacts, NO_TLS, PLAIN_CONNECTION } from '../../policy/connection.ts';
 import { ALLOW, decide, kindOf, NEED_IDENTITY, NEED_REQUEST, NEED_TLS, ruleOf } from '../../policy/decide.ts';
+import { fieldsOf } from '../../policy/header-lookup.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
 import type { HttpFacts, RequestFacts } from '../../policy/request.ts';
 import { documentOf, type RuleWords } from './documents.ts';
@@ -37,7 +39,7 @@ function anyRequest(random: Random, tcp: boolean): RequestFacts {
     method: METHODS[random(METHODS.length)]!,
     host: HOSTS[random(HOSTS.length)]!,
     path: PATHS[random(PATHS.length)]!,
-    headers: { fieldLines: (name) => headers.flatMap(([field, value]) => (field === name ? [value] : [])) },
+    headers: fieldsOf(headers),
   };
 }
 

@@ -1,10 +1,12 @@
 /** How many of a thousand rules are looked at, whatever they ask for and however little is known: a few. */
+
 import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
 import { parseAddress } from '../../config/address.ts';
 import { protocolBit } from '../../config/protocols.ts';
 import { compile } from '../../policy/compile.ts';
 import { type ConnectionFacts, NO_TLS, UNKNOWN_CONNECTION } from '../../policy/connection.ts';
 import { ALLOW, DENY, decide, kindOf, NEED_IDENTITY, NEED_REQUEST, ruleOf } from '../../policy/decide.ts';
+import { fieldsOf } from '../../policy/header-lookup.ts';
 import type { Image } from '../../policy/image.ts';
 import { atomOf } from '../../policy/lookup.ts';
 import { Proposals } from '../../policy/proposals.ts';
@@ -88,7 +90,7 @@ const byFields = compile(
   }),
 );
 
-const tenant = (value: string) => ({ headers: { fieldLines: (name: string) => (name === 'x-tenant' ? [value] : []) } });
+const tenant = (value: string) => ({ headers: fieldsOf([['x-tenant', value]]) });
 const OUTSIDE = '192.0.2.1';
 
 describe('of a thousand rules few are looked at', () => {

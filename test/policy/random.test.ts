@@ -1,4 +1,5 @@
 /** Random policies and flows against the oracle. BULKHEAD_DECISIONS raises the count, BULKHEAD_SEED repeats a run. */
+
 import { expect, it } from 'vitest';
 import { parseAddress } from '../../config/address.ts';
 import type { Application, Document } from '../../config/document.ts';
@@ -17,6 +18,7 @@ import {
   possibleProtocols,
   ruleOf,
 } from '../../policy/decide.ts';
+import { fieldsOf } from '../../policy/header-lookup.ts';
 import type { Image } from '../../policy/image.ts';
 import { atomOf, NO_ADDRESS_ATOM } from '../../policy/lookup.ts';
 import { shadowRules } from '../../policy/shadow.ts';
@@ -61,11 +63,6 @@ function randomRequest(random: Random) {
   };
 }
 
-/** As the proxy hands fields on. */
-function lookup(headers: (typeof HEADERS)[number]) {
-  return { fieldLines: (name: string) => headers.filter(([other]) => other === name).map(([, value]) => value) };
-}
-
 function atomAt(image: Image, source: string | null): number {
   if (source === null) return NO_ADDRESS_ATOM;
   return atomOf(image, ...parseAddress(source)!.words);
@@ -102,7 +99,7 @@ it(`decides ${DECISIONS} random flows as rules walked one by one do (seed ${SEED
         query: application.mode === 'tcp' ? randomQuery(random) : null,
       };
       if (flow.query !== null && random(2) === 0) flow.protocols = protocolBit(flow.query.kind)!;
-      const request = flow.query ?? { ...flow.request, headers: lookup(flow.headers) };
+      const request = flow.query ?? { ...flow.request, headers: fieldsOf(flow.headers) };
       const connection = { tls: flow.tls, identities: flow.identities };
       const decision = decide(image, image.vipIndex(text), atom, flow.protocols, request, connection);
       const rule = ruleOf(decision);
@@ -131,7 +128,7 @@ it(`decides ${DECISIONS} random flows as rules walked one by one do (seed ${SEED
 
 it(`answers early what every completion of the facts answers (seed ${SEED})`, { timeout: 600_000 }, () => {
   const random = randomFrom(SEED + 1);
-  const headers = lookup([['x-team', 'blue']]);
+  const headers = fieldsOf([['x-team', 'blue']]);
   const requests = METHODS.concat('PUT').flatMap((method) =>
     HOSTS.flatMap((host) => PATHS.map((path) => ({ kind: 'http' as const, method, host, path, headers }))),
   );
@@ -242,7 +239,7 @@ it(`asks for one fact after the other, and never takes back what it said (seed $
       };
       const expected = oracle(document, application, flow, null, KNOWLEDGE.countries).split(' ')[0];
       const why = `seed ${SEED}, document ${number}: ${JSON.stringify({ text, ...flow })}\n${JSON.stringify(document)}`;
-      const request = query ?? { ...flow.request, headers: lookup(flow.headers) };
+      const request = query ?? { ...flow.request, headers: fieldsOf(flow.headers) };
       let known: { protocols: number; request: typeof request | null; connection: ConnectionFacts } = {
         protocols: 0,
         request: null,

@@ -1,6 +1,8 @@
 /** Routes that are looked up are those that walking them one by one finds. BULKHEAD_SEED repeats a run. */
+
 import { describe, expect, it } from 'vitest';
 import type { Route } from '../../config/route.ts';
+import { fieldsOf } from '../../policy/header-lookup.ts';
 import type { HttpFacts } from '../../policy/request.ts';
 import { RouteIndex } from '../../policy/route-index.ts';
 import { type HelloFacts, matchesRoute, type RouteCondition, routeCondition } from '../../policy/routes.ts';
@@ -59,7 +61,7 @@ it(`finds what walking finds (seed ${SEED})`, () => {
               method: METHODS[random(METHODS.length)]!,
               host: HOSTS[random(HOSTS.length)]!,
               path: PATHS[random(PATHS.length)]!,
-              headers: { fieldLines: (name) => headers.flatMap(([field, value]) => (field === name ? [value] : [])) },
+              headers: fieldsOf(headers),
             };
       const hello: HelloFacts | null = random(3) === 0 ? null : HELLOS[random(HELLOS.length)]!;
       const target = random(2) === 0 ? '/?q=1' : '/';

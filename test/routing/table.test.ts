@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Route } from '../../config/route.ts';
+import { fieldsOf } from '../../policy/header-lookup.ts';
 import { type HelloFacts, poolFor, RouteTable } from '../../proxy/routing/table.ts';
 
 const NOTHING = {
@@ -27,7 +28,7 @@ interface Asked {
 
 function find(routes: RouteTable, { method = 'GET', host = 'shop.example.com', target = '/', fields = {} }: Asked, hello?: HelloFacts) {
   const path = target.split('?')[0]!;
-  const headers = { fieldLines: (name: string) => fields[name] ?? [] };
+  const headers = fieldsOf(Object.entries(fields).flatMap(([name, values]) => values.map((value) => [name, value] as const)));
   return routes.find({ kind: 'http', method, host, path, headers }, target, hello ?? null)?.route.name ?? null;
 }
 

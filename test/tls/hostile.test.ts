@@ -1,10 +1,10 @@
 /** What a crowd of hostile clients leaves behind: nothing. Garbage on ports of TLS, TLS on ports of everything else, and clients that go in the middle. */
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect as connectTcp, createServer as createTcpServer, type Socket } from 'node:net';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { descriptorCount, untilDescriptors } from '../node/descriptors.ts';
 import { freePort, type RunningNode, startNode, until } from '../node/harness.ts';
 import { Authority, type Issued } from './authority.ts';
 import { ask, dial, pairs } from './edge.ts';
@@ -109,12 +109,12 @@ it('leaves no connection, no session, no descriptor and no memory behind', async
   await wave(WARM_UP);
   await until(() => APPLICATIONS.every((name) => at.application(name).flowsActive === 0));
   const memory = process.memoryUsage().rss;
-  const descriptors = readdirSync('/proc/self/fd').length;
+  const descriptors = descriptorCount();
   await wave(CROWD);
   const grown = process.memoryUsage().rss - memory;
   expect(grown, `${grown} bytes for ${CROWD} connections`).toBeLessThan(GROWTH_BYTES_MAX);
   // Connections to the server that are kept come and go by themselves.
-  await until(() => readdirSync('/proc/self/fd').length <= descriptors + 8);
+  await untilDescriptors(descriptors + 8);
   for (const name of APPLICATIONS) {
     const { flowsOpened, flowsClosed, flowsActive } = at.application(name);
     expect({ name, flowsActive, flowsOpened }).toEqual({ name, flowsActive: 0, flowsOpened: flowsClosed });
