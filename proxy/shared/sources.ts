@@ -74,7 +74,7 @@ export class SourceTable {
     return OVER_CAP;
   }
 
-  /** hot: one connection less; nothing where the claim had found no room. */
+  /** hot: one connection less, of those that were claimed. */
   release(worker: number, a: number, b: number, c: number, d: number, application: number): void {
     this.hash(a, b, c, d, application);
     const slot = this.find(worker, a, b, c, d, application);

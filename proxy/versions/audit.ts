@@ -16,47 +16,35 @@ import {
   verifyLines,
 } from './audit-chain.ts';
 import { AuditWaiting } from './audit-waiting.ts';
-import { type DiskTrouble, isCode, makeFolder, syncFolder, whyNotKept } from './durable.ts';
+import { DiskQueue, type KeepSettings } from './disk-queue.ts';
+import { type DiskTrouble, isCode, makeFolder, syncFolder } from './durable.ts';
 
 /** At about 400 bytes an entry: 20,000 orders a file. */
 const FILE_BYTES_MAX = 8 * 1024 * 1024;
 /** Files kept besides the current one. */
 const FILES_MAX = 8;
 const MEMORY_ENTRIES_MAX = 1_000;
-/** Soon enough after a disk is well again, and no load for one that is not. */
-const RETRY_MS_DEFAULT = 1_000;
 const CURRENT = 'audit.ndjson';
 const ROTATED = /^audit-[0-9]{10}\.ndjson$/;
 
-/** How an audit is kept, and who is told when it cannot be. */
-export interface AuditSettings {
-  /** Called with the trouble when it begins, and with null when every entry is on disk again. */
-  readonly onTrouble?: (trouble: DiskTrouble | null) => void;
-  readonly retryMs?: number;
-}
-
 export class Audit {
   readonly #directory: string | null;
-  readonly #settings: AuditSettings;
   readonly #memory: AuditEntry[] = [];
   readonly #waiting = new AuditWaiting();
   /** The newest entry, and how large the file was when that was so. */
   #last: AuditEntry | null = null;
   #bytes = 0;
-  #queue: Promise<unknown> = Promise.resolve();
-  #trouble: DiskTrouble | null = null;
-  #retry: NodeJS.Timeout | null = null;
   /** A line that is torn now is one of ours, which waits still. */
   #isTearing = false;
-  #isClosed = false;
+  readonly #disk: DiskQueue;
 
-  private constructor(directory: string | null, settings: AuditSettings) {
+  private constructor(directory: string | null, settings: KeepSettings) {
     this.#directory = directory;
-    this.#settings = settings;
+    this.#disk = new DiskQueue(settings, () => this.#flush());
   }
 
   /** Opens the log in a folder, made when needed; null keeps the newest entries in memory. A torn last line is taken off, and noted as a gap. */
-  static async open(directory: string | null, settings: AuditSettings = {}): Promise<Audit> {
+  static async open(directory: string | null, settings: KeepSettings = {}): Promise<Audit> {
     const audit = new Audit(directory, settings);
     if (directory !== null) {
       await makeFolder(directory);
@@ -77,7 +65,7 @@ export class Audit {
 
   /** Why entries wait; null where none does. */
   get trouble(): DiskTrouble | null {
-    return this.#trouble;
+    return this.#disk.trouble;
   }
 
   /**
@@ -86,7 +74,7 @@ export class Audit {
    */
   record(fields: AuditFields): Promise<AuditEntry | null> {
     const at = Date.now();
-    return this.#inTurn(async () => {
+    return this.#disk.inTurn(async () => {
       if (this.#directory === null) return this.#remember(entryOf(this.#last, fields, at));
       this.#waiting.add(fields, at);
       await this.#flush();
@@ -95,16 +83,8 @@ export class Audit {
   }
 
   /** Tries once more to write what waits, and tries no longer: the folder is another process's from here on. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    if (this.#retry !== null) clearTimeout(this.#retry);
-    await this.#inTurn(async () => (this.#waiting.length > 0 ? this.#flush() : undefined));
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#queue.then(work);
-    this.#queue = done.catch(() => undefined);
-    return done;
+  close(): Promise<void> {
+    return this.#disk.close();
   }
 
   #remember(entry: AuditEntry): AuditEntry {
@@ -127,8 +107,8 @@ export class Audit {
     if (this.#directory === null)
       return verifyLines(Buffer.from(this.#memory.map((entry) => `${JSON.stringify(entry)}\n`).join('')), anchor);
     const found = await verifyAudit(this.#directory, anchor);
-    if (this.unwritten === 0 || this.#trouble === null) return found;
-    const reason = `it is not on disk, as ${this.unwritten} in all that wait in memory (${this.#trouble.why})`;
+    if (this.unwritten === 0 || this.trouble === null) return found;
+    const reason = `it is not on disk, as ${this.unwritten} in all that wait in memory (${this.trouble.why})`;
     return {
       ok: false,
       entries: found.entries,
@@ -140,12 +120,13 @@ export class Audit {
 
   /** Brings all that waits to disk, or leaves it waiting. */
   async #flush(): Promise<void> {
+    if (this.#waiting.length === 0 && this.trouble === null) return;
     try {
       await this.#write(join(this.#directory!, CURRENT));
-      this.#tell(null);
+      this.#disk.tell(null);
     } catch (error) {
       this.#isTearing = true;
-      this.#tell(error);
+      this.#disk.tell(error);
     }
   }
 
@@ -170,17 +151,6 @@ export class Audit {
     this.#last = entries.at(-1)!;
     this.#isTearing = false;
     this.#waiting.clear();
-  }
-
-  #tell(error: unknown): void {
-    const before = this.#trouble;
-    this.#trouble = error === null ? null : { ...whyNotKept(error), since: before?.since ?? Date.now() };
-    if (before?.code !== this.#trouble?.code) this.#settings.onTrouble?.(this.#trouble);
-    if (error === null || this.#isClosed || this.#retry !== null) return;
-    this.#retry = setTimeout(() => {
-      this.#retry = null;
-      void this.#inTurn(() => this.#flush());
-    }, this.#settings.retryMs ?? RETRY_MS_DEFAULT).unref();
   }
 
   async #recover(): Promise<void> {

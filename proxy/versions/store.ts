@@ -6,7 +6,8 @@
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hitNodeLimit } from '../shared/node-limits.ts';
-import { type DiskTrouble, isCode, makeFolder, whyNotKept, writeDurably } from './durable.ts';
+import { DiskQueue, type KeepSettings } from './disk-queue.ts';
+import { type DiskTrouble, isCode, makeFolder, writeDurably } from './durable.ts';
 import { decodeVersion, encodeVersion, summaryOf, type VersionRecord, type VersionSummary } from './record.ts';
 
 /** Months of changes by people; the oldest go first. */
@@ -16,7 +17,6 @@ const BYTES_MAX = 64 * 1024 * 1024;
 const MEMORY_VERSIONS_MAX = 50;
 /** Of those that wait for the disk, besides the newest. */
 const UNWRITTEN_BYTES_MAX = 16 * 1024 * 1024;
-const RETRY_MS_DEFAULT = 1_000;
 const NAME = /^version-([0-9]{8})\.json$/;
 
 interface Kept {
@@ -32,13 +32,6 @@ export interface ListedVersion extends VersionSummary {
   readonly recorded: boolean;
 }
 
-/** Who is told when versions cannot be kept. */
-export interface StoreSettings {
-  /** Called with the trouble when it begins, and with null when the newest version is on disk again. */
-  readonly onTrouble?: (trouble: DiskTrouble | null) => void;
-  readonly retryMs?: number;
-}
-
 interface Found {
   readonly kept: Kept[];
   readonly newest: VersionRecord | null;
@@ -50,18 +43,14 @@ export class VersionStore {
   /** Files that are no whole version, found when the store was opened. */
   readonly damaged: readonly string[];
   readonly #directory: string | null;
-  readonly #settings: StoreSettings;
+  readonly #disk: DiskQueue;
   #kept: Kept[];
   #highest: number;
   #newest: VersionRecord | null;
-  #queue: Promise<unknown> = Promise.resolve();
-  #trouble: DiskTrouble | null = null;
-  #retry: NodeJS.Timeout | null = null;
-  #isClosed = false;
 
-  private constructor(directory: string | null, settings: StoreSettings, found: Found) {
+  private constructor(directory: string | null, settings: KeepSettings, found: Found) {
     this.#directory = directory;
-    this.#settings = settings;
+    this.#disk = new DiskQueue(settings, () => this.#write());
     this.#kept = found.kept;
     this.#newest = found.newest;
     this.#highest = found.highest;
@@ -69,7 +58,7 @@ export class VersionStore {
   }
 
   /** Opens the folder, made when needed; null keeps versions in memory. Rejects where the folder cannot be read. */
-  static async open(directory: string | null, settings: StoreSettings = {}): Promise<VersionStore> {
+  static async open(directory: string | null, settings: KeepSettings = {}): Promise<VersionStore> {
     if (directory === null) return new VersionStore(null, settings, { kept: [], newest: null, highest: 0, damaged: [] });
     await makeFolder(directory);
     const kept: Kept[] = [];
@@ -122,7 +111,7 @@ export class VersionStore {
 
   /** Why the newest version is not on disk; null where it is, or where there is no folder. */
   get trouble(): DiskTrouble | null {
-    return this.#trouble;
+    return this.#disk.trouble;
   }
 
   #isRecorded({ record }: Kept): boolean {
@@ -139,29 +128,21 @@ export class VersionStore {
 
   /** Keeps a new version under a number that no other has had. What the disk does not take is kept in memory, and written when it does. Never rejects. */
   append(draft: Omit<VersionRecord, 'version'>): Promise<VersionRecord> {
-    return this.#inTurn(async () => {
+    return this.#disk.inTurn(async () => {
       const record: VersionRecord = { version: await this.#nextNumber(), ...draft };
       const kept = { summary: summaryOf(record), record, fileBytes: Buffer.byteLength(encodeVersion(record)) };
       this.#kept = [...this.#kept, kept];
       this.#highest = record.version;
       this.#newest = record;
-      if (this.#directory !== null) await this.#write();
+      await this.#write();
       await this.#forgetOldest();
       return record;
     });
   }
 
   /** Tries once more to write what waits, and tries no longer: the folder is another process's from here on. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    if (this.#retry !== null) clearTimeout(this.#retry);
-    await this.#inTurn(async () => (this.#directory === null ? undefined : this.#write()));
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#queue.then(work);
-    this.#queue = done.catch(() => undefined);
-    return done;
+  close(): Promise<void> {
+    return this.#disk.close();
   }
 
   /** Writes what waits, newest first, until the disk takes no more. */
@@ -179,18 +160,7 @@ export class VersionStore {
       }
       this.#kept = this.#kept.map((kept) => (kept.record === record ? { ...kept, record: null } : kept));
     }
-    this.#tell(trouble);
-  }
-
-  #tell(error: unknown): void {
-    const before = this.#trouble;
-    this.#trouble = error === null ? null : { ...whyNotKept(error), since: before?.since ?? Date.now() };
-    if (before?.code !== this.#trouble?.code) this.#settings.onTrouble?.(this.#trouble);
-    if (error === null || this.#isClosed || this.#retry !== null) return;
-    this.#retry = setTimeout(() => {
-      this.#retry = null;
-      void this.#inTurn(() => this.#write());
-    }, this.#settings.retryMs ?? RETRY_MS_DEFAULT).unref();
+    this.#disk.tell(trouble);
   }
 
   /** Another process may write here as well, while it leaves: its numbers are not taken. */

@@ -12,6 +12,8 @@ export class ConnectionCaps {
   private readonly worker: number;
   private readonly connections: Slices;
   private readonly sources: SourceTable;
+  /** Connections that no cap concerned and the table had no room for, by source and application: they are not counted there, so nothing of it is theirs. */
+  private readonly uncounted = new Map<string, number>();
 
   constructor(worker: number, shared: SharedMemory) {
     this.worker = worker;
@@ -35,7 +37,12 @@ export class ConnectionCaps {
     // Counted without a cap as well: one that comes with the next swap speaks of what is open then.
     const [a, b, c, d] = countedSource(source);
     const outcome = this.sources.claim(worker, a, b, c, d, application.column, perSource);
-    if (outcome === CLAIMED || perSource === Number.POSITIVE_INFINITY) return null;
+    if (outcome === CLAIMED) return null;
+    if (perSource === Number.POSITIVE_INFINITY) {
+      const key = keyOf(source, application.column);
+      this.uncounted.set(key, (this.uncounted.get(key) ?? 0) + 1);
+      return null;
+    }
     connections.add(worker, application.column, -1);
     connections.add(worker, PROCESS_COLUMN, -1);
     return outcome === NO_ROOM ? 'source-table' : 'connections-per-source';
@@ -46,7 +53,20 @@ export class ConnectionCaps {
     const { worker, connections } = this;
     connections.add(worker, PROCESS_COLUMN, -1);
     connections.add(worker, applicationColumn, -1);
+    if (this.uncounted.size > 0 && this.releaseUncounted(keyOf(source, applicationColumn))) return;
     const [a, b, c, d] = countedSource(source);
     this.sources.release(worker, a, b, c, d, applicationColumn);
   }
+
+  private releaseUncounted(key: string): boolean {
+    const count = this.uncounted.get(key);
+    if (count === undefined) return false;
+    if (count === 1) this.uncounted.delete(key);
+    else this.uncounted.set(key, count - 1);
+    return true;
+  }
+}
+
+function keyOf(source: SourceWords, applicationColumn: number): string {
+  return [...countedSource(source), applicationColumn].join(' ');
 }
