@@ -90,8 +90,12 @@ export function compareHeld(
     });
   }
   const plain: HttpFacts = { kind: 'http', method: 'GET', host: normaliseHost(host), path: '/' };
-  const requests = partRequests(conditions, clock, judge(REQUEST_KINDS)).map((part) => entryOf(part, all, true));
-  const others = byKinds(lines, [...before, ...after], all & ~REQUEST_KINDS, (kinds, asked) => {
+  const held = [...before, ...after];
+  // Nothing is asked of a database in a request, so that what would be certain of one that is asked is not so of requests.
+  const ofRequests = conditionsFor(lines, held, REQUEST_KINDS);
+  const asked = conditions.filter((condition) => ofRequests.has(condition));
+  const requests = partRequests(asked, clock, judge(REQUEST_KINDS)).map((part) => entryOf(part, all, true));
+  const others = byKinds(lines, held, all & ~REQUEST_KINDS, (kinds, asked) => {
     const met = conditions.filter((condition) => asked.has(condition) && isMet(condition, plain));
     return partOthers(met, clock, judge(kinds)).map((part) => entryOf(part, all, false));
   });
@@ -174,20 +178,28 @@ function byKinds(
   kinds: Kinds,
   compare: (kinds: Kinds, asked: ReadonlySet<Condition>) => Entry[],
 ): Entry[] {
-  const all = [...new Set(held)].flatMap((index) => (lines[index]!.condition === null ? [] : [lines[index]!]));
-  const own = new Set(all.flatMap(({ rule, kinds: named }) => (rule.database === null ? [] : [named & kinds])));
+  const own = new Set(held.flatMap((index) => (lines[index]!.rule.database === null ? [] : [lines[index]!.kinds & kinds])));
   const rest = [...own].reduce((left, one) => left & ~one, kinds);
   const joined = new Map<string, Entry>();
   for (const some of [rest, ...own]) {
     if (some === 0) continue;
-    const asked = new Set(all.flatMap(({ condition, kinds: named }) => ((named & some) === 0 ? [] : [condition!])));
-    for (const entry of compare(some, asked)) {
+    for (const entry of compare(some, conditionsFor(lines, held, some))) {
       const key = `${entry.change} ${JSON.stringify(entry.region)}`;
       const known = joined.get(key);
       joined.set(key, known === undefined ? entry : together(known, entry));
     }
   }
   return [...joined.values()];
+}
+
+/** The conditions of rules that are for these kinds of flows. */
+function conditionsFor(lines: readonly Line[], held: readonly number[], kinds: Kinds): ReadonlySet<Condition> {
+  return new Set(
+    held.flatMap((index) => {
+      const { condition, kinds: named } = lines[index]!;
+      return condition === null || (named & kinds) === 0 ? [] : [condition];
+    }),
+  );
 }
 
 function together(first: Entry, second: Entry): Entry {

@@ -52,6 +52,16 @@ describe('a change', () => {
     ],
     ['that makes the default explicit', tcp({ from: ['10.0.0.0/8'], ...allow }), tcp({ from: ['10.0.0.0/8'], ...allow }, deny), []],
     [
+      'to requests, where a rule for all flows to a database stood before',
+      tcp({ database: { kind: 'mysql', users: null, schemas: ['*'] }, ...deny }, allow),
+      http({ http: { paths: ['/a'] }, identities: ['cn:a'], ...allow }),
+      [
+        `loses any > ${TO}; any protocol but http, h2, mysql, websocket, grpc (no requests)`,
+        `loses any > ${TO}; http, h2, websocket, grpc; path /a; while not identity cn:a`,
+        `loses any > ${TO}; http, h2, websocket, grpc; path any but not /a`,
+      ],
+    ],
+    [
       'of one address',
       tcp({ from: ['10.0.0.0/8'], ...allow }),
       tcp({ from: ['10.0.0.0/8'], except: ['10.0.0.9'], ...allow }),
