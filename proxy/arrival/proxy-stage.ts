@@ -148,12 +148,13 @@ export class ProxyStage extends LiveSession implements WireOwner {
     if (this.over) return;
     const { arrival, context, listener } = this;
     this.leave();
-    context.caps.release(arrival.application.column, arrival.source);
-    if (listener.application >= 0) context.policy.ledger.add(listener.application, ledger.CONNECTIONS_CLOSED, 1);
     const flow = new Flow();
     openFlow(context, flow, listener.application, -1, -1, this.startedAt);
     const party = new Party(listener, arrival.sourceText);
     closeFlow(context, flow, listener.application, party, null, by, reason, context.clock.now());
+    // Last, so that who sees no connection sees no flow of one either.
+    context.caps.release(arrival.application.column, arrival.source);
+    if (listener.application >= 0) context.policy.ledger.add(listener.application, ledger.CONNECTIONS_CLOSED, 1);
     this.wire.reset();
   }
 }

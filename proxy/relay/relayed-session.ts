@@ -208,11 +208,12 @@ export abstract class RelayedSession extends LiveSession implements WireOwner, L
     }
     this.held.drop();
     context.sessions.remove(this);
-    context.caps.release(this.capsColumn, this.source);
-    if (listener.application >= 0) context.policy.ledger.add(listener.application, ledger.CONNECTIONS_CLOSED, 1);
     // It ended before a verdict: recorded, not counted as a flow of any rule.
     if (!flow.live) openLate(context, flow, listener.application, -1, -1);
     flow.protocols = this.protocols;
     closeFlow(context, flow, listener.application, this.party, null, by, reason, context.clock.now());
+    // Last, so that who sees no connection sees no flow of one either.
+    context.caps.release(this.capsColumn, this.source);
+    if (listener.application >= 0) context.policy.ledger.add(listener.application, ledger.CONNECTIONS_CLOSED, 1);
   }
 }

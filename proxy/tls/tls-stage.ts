@@ -267,8 +267,6 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
     this.leave();
     this.disconnect(reset);
     const { context, listener, arrival } = this;
-    context.caps.release(arrival.application.column, arrival.source);
-    if (listener.application >= 0) context.policy.ledger.add(listener.application, ledger.CONNECTIONS_CLOSED, 1);
     const flow = new Flow();
     openFlow(context, flow, listener.application, -1, -1, this.startedAt);
     closeFlow(
@@ -281,6 +279,9 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
       reason,
       context.clock.now(),
     );
+    // Last, so that who sees no connection sees no flow of one either.
+    context.caps.release(arrival.application.column, arrival.source);
+    if (listener.application >= 0) context.policy.ledger.add(listener.application, ledger.CONNECTIONS_CLOSED, 1);
   }
 
   private disconnect(reset: boolean): void {
