@@ -9,7 +9,8 @@ import { type Peer, type ProxyPorts, type RunningPeer, type Setup, whenReady } f
 
 /** 100,000 prefixes in one file take a while to read. */
 const READY_TIMEOUT_MS = 60_000;
-const MAIN = fileURLToPath(new URL('../../proxy/main.ts', import.meta.url));
+/** As its users start it. */
+const LAUNCHER = fileURLToPath(new URL('../../proxy/runtime/bulkhead.sh', import.meta.url));
 const PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url));
 
 /** What a document says beyond its plumbing: YAML below `segments:`, and below `rules:` of the applications for HTTP and for small TCP flows. */
@@ -45,7 +46,7 @@ async function start(name: string, policy: PolicyText, setup: Setup): Promise<Ru
   const ports: ProxyPorts = { http, echo, bulk, https, h2: http };
   const file = join(setup.folder, 'bulkhead.yaml');
   await writeFile(file, documentText(policy, setup, ports, admin));
-  const launched = await launch(setup.cores, process.execPath, [MAIN, 'run', file], { cwd: setup.folder });
+  const launched = await launch(setup.cores, 'sh', [LAUNCHER, 'run', file], { cwd: setup.folder });
   return whenReady(name, launched, ports, [`http://127.0.0.1:${admin}/readyz`, `http://127.0.0.1:${http}/`], READY_TIMEOUT_MS);
 }
 
