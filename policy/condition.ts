@@ -48,9 +48,9 @@ export function conditionOf(
 export function matchesRequest(condition: Condition, request: RequestFacts): boolean {
   return (
     request.kind === 'http' &&
+    matchesPath(condition, request) &&
     matchesMethod(condition, request) &&
     matchesHosts(condition, request) &&
-    matchesPath(condition, request) &&
     matchesHeaders(condition, request)
   );
 }
@@ -69,9 +69,15 @@ export function matchesPath({ paths }: Pick<Condition, 'paths'>, { path }: HttpF
   if (paths === null) return true;
   for (let i = 0; i < paths.length; i++) {
     const { exact, prefix } = paths[i]!;
-    if (path === exact || (prefix !== null && path.startsWith(prefix))) return true;
+    if (path === exact || (prefix !== null && beginsWith(path, prefix))) return true;
   }
   return false;
+}
+
+/** hot: most texts that do not begin so differ where the beginning ends, which is told faster. */
+function beginsWith(text: string, beginning: string): boolean {
+  const last = beginning.length - 1;
+  return last < 0 || (text.charCodeAt(last) === beginning.charCodeAt(last) && text.startsWith(beginning));
 }
 
 /** hot where a rule asks for fields. */

@@ -46,8 +46,8 @@ export function ruleOf(decision: Decision): number {
  *
  * hot: allocates nothing, and costs the same for one rule and for ten thousand. While the protocol is not known it is decided once for all protocols that
  * no rule looked at tells apart. Of the rules that hold at the source and the port, these are looked at one by one:
- * - those that share a pattern with more than a few others and every second one with them too, or ask for so many patterns of both that there are more
- *   than PAIRS_MAX pairs of them;
+ * - those that share with more than a few others all patterns that they are found by together, which are of up to JOINED_MAX things that they ask for, and
+ *   so many that there are at most PAIRS_MAX combinations of them;
  * - all of a list, where facts are known in another order than they are asked for in, or where one flow leads to more than LISTS_MAX
  *   lists, as a command on a hundred keys may.
  * Where rules ask for fields the head is read besides, in about half a microsecond.

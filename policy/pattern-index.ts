@@ -30,6 +30,8 @@ import {
 const SHARED_MAX = 8;
 /** Pairs that one rule is attached to. */
 const PAIRS_MAX = 16;
+/** Things that a rule asks for and is found by together. */
+const JOINED_MAX = 4;
 /** Lists of one pattern that are kept apart by protocols. */
 const MASKS_MAX = 4;
 
@@ -69,6 +71,19 @@ interface Entry extends Listed {
   readonly handles: readonly Handle[];
 }
 
+/** What leads to a rule at a level. */
+interface Lead {
+  /** Of each of these, and of no other, the rule is in the lists. */
+  nodes: readonly number[];
+  /** Of how many things a node is of each. */
+  joined: number;
+  /** What it asks for besides, and may be found by with them. */
+  rest: readonly Handle[];
+  /** They lead to it from some addresses only, and these from the others; null: nothing does. */
+  readonly besideAddresses: boolean;
+  readonly byAddress: readonly number[] | null;
+}
+
 export class PatternIndex {
   readonly #hashes: number[] = [];
   /** Bits of the spaces that a node is of: hashes of two may fall together. */
@@ -82,9 +97,8 @@ export class PatternIndex {
   readonly #wholeLengths: number[] = SPACES.map(() => 0);
   readonly #beginnings: number[] = SPACES.map(() => 0);
   readonly #entries: Entry[] = [];
-  /** For each entry and attached level the nodes that lead to it, and those that do where no identity does. */
-  readonly #found: (readonly number[] | null)[] = [];
-  readonly #foundByAddress: (readonly number[] | null)[] = [];
+  /** For each entry and attached level; null where nothing leads to it. */
+  readonly #leads: (Lead | null)[] = [];
 
   /** The node of a text that is met whole. `seed` is given for values of fields. */
   whole(space: Space, text: string, seed?: number): number {
@@ -125,25 +139,52 @@ export class PatternIndex {
 
   /** Attaches all rules that were added; how, by their records. Rules that can't be found are missing. */
   settle(): Map<number, Attached> {
+    for (let level = 1; level < LEVELS; level++) this.#settleLevel(level);
     const attached = new Map<number, Attached>();
-    for (const { record, handles } of this.#entries) {
+    for (const [i, { record }] of this.#entries.entries()) {
       let levels = 0;
       let fromAll = 0;
-      let before: readonly Handle[] = [];
       for (let level = 1; level < LEVELS; level++) {
-        const known = handles.filter(({ asks }) => asks & KNOWN_AT[level]!);
-        // What is known besides may be nothing that the rule can be found by.
-        if (known.length !== before.length || level === 1) this.#lead(known);
-        before = known;
-        this.#found.push(this.#leading);
-        this.#foundByAddress.push(this.#leadingByAddress);
-        if (known.length === 0) continue;
+        const lead = this.#leads[i * ATTACHED_LEVELS + level - 1]!;
+        if (lead === null) continue;
         levels |= 1 << level;
-        if (!this.#isBesideAddresses || this.#leadingByAddress !== null) fromAll |= 1 << level;
+        if (!lead.besideAddresses || lead.byAddress !== null) fromAll |= 1 << level;
       }
       if (levels !== 0) attached.set(record, { levels, fromAll });
     }
     return attached;
+  }
+
+  #settleLevel(level: number): void {
+    const made: Lead[] = [];
+    for (const [i, { handles }] of this.#entries.entries()) {
+      const at = i * ATTACHED_LEVELS + level - 1;
+      const known = handles.filter(({ asks }) => asks & KNOWN_AT[level]!);
+      // What is known besides may be nothing that the rule can be found by.
+      if (level > 1 && !handles.some(({ asks }) => asks & KNOWN_AT[level]! & ~KNOWN_AT[level - 1]!)) {
+        this.#leads[at] = this.#leads[at - 1]!;
+        continue;
+      }
+      const lead = (this.#leads[at] = known.length === 0 ? null : this.#lead(known));
+      if (lead !== null) made.push(lead);
+    }
+    this.#join(made);
+  }
+
+  /** Where many share two things that they ask for, a third one is taken with them, and a fourth. */
+  #join(leads: readonly Lead[]): void {
+    for (let joined = 2; joined < JOINED_MAX; joined++) {
+      const uses = new Map<number, number>();
+      for (const { nodes } of leads) for (const node of nodes) uses.set(node, (uses.get(node) ?? 0) + 1);
+      for (const lead of leads) {
+        if (lead.joined !== joined || lead.nodes.every((node) => uses.get(node)! <= SHARED_MAX)) continue;
+        const [next, ...rest] = lead.rest;
+        if (next === undefined || lead.nodes.length * nodesOf(next).length > PAIRS_MAX) continue;
+        lead.nodes = this.#pairs(lead.nodes, nodesOf(next));
+        lead.rest = rest;
+        lead.joined++;
+      }
+    }
   }
 
   encode(): PatternSections {
@@ -193,48 +234,48 @@ export class PatternIndex {
           if (masks === undefined) groups.set(key, (masks = new Map()));
           addMasked(masks, protocols, record);
         };
-        const at = i * ATTACHED_LEVELS + level - 1;
-        for (const node of this.#found[at] ?? []) put(node, group);
-        for (const node of this.#foundByAddress[at] ?? []) put(node, group | BY_ADDRESS);
+        const lead = this.#leads[i * ATTACHED_LEVELS + level - 1]!;
+        for (const node of lead?.nodes ?? []) put(node, group);
+        for (const node of lead?.byAddress ?? []) put(node, group | BY_ADDRESS);
       }
     }
     return lists;
   }
 
-  /** What `#lead` found: the nodes, whether they lead to the rule from some addresses only, and the nodes that do from the others. */
-  #leading: readonly number[] | null = null;
-  #isBesideAddresses = false;
-  #leadingByAddress: readonly number[] | null = null;
-
   /** The nodes of the handle whose busiest node is the least busy, or of two handles together; null for none. */
-  #lead(handles: readonly Handle[]): void {
+  #lead(handles: readonly Handle[]): Lead | null {
     let least = Number.POSITIVE_INFINITY;
-    let found: readonly number[] | null = null;
-    this.#leadingByAddress = null;
-    for (const { cases, besideAddresses } of handles) {
+    let found: Lead | null = null;
+    for (const { cases, besideAddresses = false } of handles) {
       const nodes = isPlain(cases) ? cases[0]![0]! : this.#leastShared(cases);
       const busiest = this.#busiest(nodes);
       if (busiest >= least) continue;
       least = busiest;
-      found = nodes;
-      this.#isBesideAddresses = besideAddresses === true;
+      found = { nodes: [...new Set(nodes)], joined: 1, rest: [], besideAddresses, byAddress: null };
     }
-    if (least > SHARED_MAX && handles.length > 1) found = this.#leadByPair(handles) ?? found;
-    this.#leading = found === null ? null : [...new Set(found)];
+    if (least > SHARED_MAX && handles.length > 1) return this.#leadByPair(handles) ?? found;
+    return found;
   }
 
   /** The pairs of the two handles that are shared least, where they are few; null where they aren't. */
-  #leadByPair(handles: readonly Handle[]): readonly number[] | null {
-    const [one, other] = handles
+  #leadByPair(handles: readonly Handle[]): Lead | null {
+    const [one, other, ...rest] = handles
       .filter(({ cases }) => isPlain(cases))
-      .map(({ cases, besideAddresses }) => ({ nodes: cases[0]![0]!, beside: besideAddresses === true }))
-      .sort((a, b) => this.#busiest(a.nodes) - this.#busiest(b.nodes));
-    if (one === undefined || other === undefined || one.nodes.length * other.nodes.length > PAIRS_MAX) return null;
-    this.#isBesideAddresses = one.beside || other.beside;
-    if (this.#isBesideAddresses) this.#leadingByAddress = [...new Set((one.beside ? other : one).nodes)];
+      .sort((a, b) => this.#busiest(nodesOf(a)) - this.#busiest(nodesOf(b)));
+    if (one === undefined || other === undefined || nodesOf(one).length * nodesOf(other).length > PAIRS_MAX) return null;
+    const beside = [one, other].filter(({ besideAddresses }) => besideAddresses);
+    const nodes = this.#pairs(nodesOf(one), nodesOf(other));
+    if (beside.length === 0)
+      return { nodes, joined: 2, rest: rest.filter((handle) => !handle.besideAddresses), besideAddresses: false, byAddress: null };
+    return { nodes, joined: 2, rest: [], besideAddresses: true, byAddress: [...new Set(nodesOf(one === beside[0] ? other : one))] };
+  }
+
+  /** The nodes of two patterns that are met together, for each one of the first with each one of the others. */
+  #pairs(first: readonly number[], others: readonly number[]): readonly number[] {
     const pair = SPACES.indexOf('pair');
-    for (const node of [...one.nodes, ...other.nodes]) this.#paired.add(node);
-    return one.nodes.flatMap((a) => other.nodes.map((b) => this.#node(pair, pairHash(this.#hashes[a]!, this.#hashes[b]!))));
+    for (const node of [...first, ...others]) this.#paired.add(node);
+    const nodes = first.flatMap((a) => others.map((b) => this.#node(pair, pairHash(this.#hashes[a]!, this.#hashes[b]!))));
+    return [...new Set(nodes)];
   }
 
   #leastShared(cases: Handle['cases']): readonly number[] {
@@ -289,6 +330,11 @@ export class PatternIndex {
     }
     return Uint32Array.from([...words, ...lengths]);
   }
+}
+
+/** The patterns of a thing of one case, of one list. */
+function nodesOf({ cases }: Handle): readonly number[] {
+  return cases[0]![0]!;
 }
 
 /** Whether there is one case, of one list. */

@@ -30,8 +30,8 @@ import type { RequestFacts } from './request.ts';
 
 /** Lists that one flow leads to; with more, which takes a command on a hundred keys, every rule is looked at. */
 export const LISTS_MAX = 64;
-/** Patterns of pairs that one flow meets. */
-const PAIRED_MAX = 16;
+/** Patterns that one flow meets and that are looked up with each other; with more, every rule is looked at. */
+const PAIRED_MAX = 32;
 
 const numberOf = (space: Space) => SPACES.indexOf(space);
 const [HOST, PATH, METHOD, FIELD] = [numberOf('host'), numberOf('path'), numberOf('method'), numberOf('field')];
@@ -124,11 +124,12 @@ export class PatternLookup implements FieldVisitor {
     }
   }
 
-  /** hot: by two things together, once all facts were looked up. */
+  /** hot: by two things together, once all facts were looked up; and by those pairs that are one of a pair again. */
   seekPairs(): void {
-    // One pattern may be both.
+    const single = this.#pairedCount;
+    // Pairs are noted behind the patterns that they were made of. One pattern may be both of a pair.
     for (let i = 0; i < this.#pairedCount; i++) {
-      for (let j = 0; j <= i; j++) this.#probe(pairHash(this.#paired[i]!, this.#paired[j]!));
+      for (let j = 0; j <= i && j < single; j++) this.#probe(pairHash(this.#paired[i]!, this.#paired[j]!));
     }
   }
 

@@ -16,8 +16,8 @@ import { SHAPES, type Shape, type ShapeFlow } from './shapes.ts';
 const QUICK = process.argv.includes('--quick');
 const SIZES = QUICK ? [100, 10_000] : [1, 10, 100, 1_000, 10_000];
 const FLOWS = 500;
-const ROUND_NS = 2e6;
-const ROUNDS = 6;
+const ROUND_NS = 5e6;
+const ROUNDS = 10;
 /** A Monday. */
 const NOW = Date.parse('2026-03-30T10:00:00Z');
 

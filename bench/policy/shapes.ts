@@ -57,6 +57,7 @@ const from = (i: number): Partial<ShapeFlow> => (i < 0 ? {} : { source: `${net(i
 const known = (i: number): Partial<ShapeFlow> => ({ protocol: 'tls', identities: [id(i), `cn:service-${i}`, 'issuer:CN=Example'] });
 /** Every other flow comes from the address, every other one from the identity. */
 const either = (i: number): Partial<ShapeFlow> => (i % 2 === 0 ? from(i) : known(i));
+const digit = (i: number, place: number) => Math.floor(Math.max(0, i) / 10 ** place) % 10;
 const paths = (i: number) => ({ paths: [`/service-${i}/*`] });
 
 function shape(name: string, mode: 'tcp' | 'http', parts: Parts): Shape {
@@ -218,6 +219,25 @@ const REQUESTS: readonly Shape[] = [
   shape('value of a field', 'http', {
     rule: (i) => ({ http: { headers: [{ name: 'x-tenant', values: [`tenant-${i}`] }] } }),
     flow: (i) => ({ ...http(0), head: headWith('X-Tenant', `tenant-${i}`) }),
+  }),
+  shape('22 hosts by 22 paths by 22 identities', 'http', {
+    rule: (i) => ({
+      identities: [id(i % 22)],
+      http: { hosts: [`shop-${Math.floor(i / 22) % 22}.example`], paths: [`/service-${Math.floor(i / 484)}/*`] },
+    }),
+    flow: (i) => (i < 0 ? {} : { ...known(i % 22), ...http(Math.floor(i / 484), { host: `shop-${Math.floor(i / 22) % 22}.example` }) }),
+  }),
+  shape('10 SNIs by 10 identities by 10 hosts by 10 paths', 'http', {
+    rule: (i) => ({
+      tls: { sni: [`sni-${i % 10}.example`] },
+      identities: [id(digit(i, 1))],
+      http: { hosts: [`shop-${digit(i, 2)}.example`], paths: [`/service-${digit(i, 3)}/*`] },
+    }),
+    flow: (i) => ({
+      ...hello({ sni: `sni-${Math.max(0, i) % 10}.example` }),
+      ...http(digit(i, 3), { host: `shop-${digit(i, 2)}.example` }),
+      identities: known(digit(i, 1)).identities!,
+    }),
   }),
   shape('name of a field', 'http', {
     rule: (i) => ({ http: { headers: [{ name: `x-${i}`, values: ['*'] }] } }),

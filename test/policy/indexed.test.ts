@@ -143,6 +143,43 @@ describe('of a thousand rules', () => {
   });
 });
 
+it(`rules that share each two and three of what they ask for are found by all of it together (seed ${SEED})`, () => {
+  const random = randomFrom(SEED + 7);
+  const some = (name: (i: number) => string, most: number) => [...new Set(Array.from({ length: 1 + random(most) }, () => name(random(6))))];
+  const [id, host, path, sni] = [
+    (i: number) => `cn:${i}`,
+    (i: number) => `${i}.example`,
+    (i: number) => `/p${i}/*`,
+    (i: number) => `s${i}.example`,
+  ];
+  const rules = Array.from(
+    { length: 1_500 },
+    (_, i): RuleWords => ({
+      name: `rule-${i}`,
+      action: random(3) === 0 ? 'deny' : 'allow',
+      from: random(4) === 0 ? ['ops'] : ['any'],
+      identities: some(id, 2),
+      tls: { sni: some(sni, 2) },
+      http: { hosts: some(host, 2), paths: some(path, 2) },
+    }),
+  );
+  const segments = { ops: { addresses: ['10.1.0.0/16'], identities: ['cn:0', 'user:*'] } };
+  const document = documentOf({ segments, applications: { a: { mode: 'http', rules } } });
+  const [index, walk] = [compile(document), compile(document, { conditionsWalked: Number.POSITIVE_INFINITY })];
+  const found = new Set<number>();
+  for (let flow = 0; flow < 4_000; flow++) {
+    const request: HttpFacts = { kind: 'http', method: 'GET', host: host(random(7)), path: `/p${random(7)}/a` };
+    const identities = random(8) === 0 ? ['user:a'] : some(id, 3);
+    const connection: ConnectionFacts = { tls: { sni: sni(random(7)), alpn: [], ja4: null }, identities };
+    const address = parseAddress(random(2) === 0 ? '10.1.0.1' : '10.2.0.1')!.words;
+    const known = random(5) === 0 ? null : request;
+    const answer = (image: typeof index) => decide(image, 0, atomOf(image, ...address), protocolBit('http')!, known, connection);
+    expect(answer(index), `seed ${SEED}, flow ${flow}`).toBe(answer(walk));
+    found.add(ruleOf(answer(walk)));
+  }
+  expect(found.size).toBeGreaterThan(100);
+});
+
 it('a rule that an address is enough for is not taken for one of those that ask who the client is', () => {
   const rules: RuleWords[] = [
     { name: 'by-identity', tls: { sni: ['a.example'] }, identities: ['cn:ana'], action: 'allow' },
