@@ -15,6 +15,11 @@ export interface Asked {
   readonly draining: number;
 }
 
+/** Lets what else is due run first. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
+
 export async function redecideAll(sessions: SessionList): Promise<Asked> {
   let cut = 0;
   let kept = 0;
@@ -36,6 +41,6 @@ export async function redecideAll(sessions: SessionList): Promise<Asked> {
         else kept++;
       }
     }
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
 }

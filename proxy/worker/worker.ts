@@ -18,7 +18,7 @@ import { lendSockets } from './inherited.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { PolicyInForce } from './policy-in-force.ts';
 import { SessionList } from './sessions.ts';
-import { type Asked, redecideAll } from './swap.ts';
+import { type Asked, nextTurn, redecideAll } from './swap.ts';
 import { type Openings, Vips } from './vips.ts';
 
 const port = parentPort!;
@@ -88,7 +88,10 @@ let ready: Ready | null = null;
 /** Binds what is new, so that what cannot be had is known before any worker has swapped. */
 async function prepare(plan: Plan): Promise<Openings['failures']> {
   abandon();
+  // To read the plan, to bind, and to make the policy are a turn of the loop each, so that nobody waits for all of them at once.
+  await nextTurn();
   const openings = await vips.open(plan);
+  await nextTurn();
   // The node was told to leave while sockets were on their way.
   if (context.draining) {
     for (const opening of openings.opened.values()) opening.close();
