@@ -3,7 +3,6 @@
  * given back here, so that nothing waits for it.
  */
 import { randomBytes } from 'node:crypto';
-import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { JSONWebKeySet } from 'jose';
 import type { FlowRecord } from '../observe/view.ts';
@@ -17,12 +16,6 @@ const STEADY_MS = 30_000;
 /** A question to a worker that is not answered within this is answered without it. */
 const ASK_MS = 2_000;
 const DRAIN_POLL_MS = 20;
-/**
- * What the heap of a worker has for young objects from the start, in MiB. V8 begins with 1 and grows with what survives, which of a request is next to
- * nothing: it would collect four times as often. 2 to 4 % of the CPU of a request. More gains little, and what survives is copied in one go, which holds
- * up a swap: 4 to 6 ms with 16, 3 to 4 with 4.
- */
-const YOUNG_MB = 4;
 
 export type Swapped = Extract<FromWorker, { type: 'swapped' }>;
 export type PreparedWorker = Extract<FromWorker, { type: 'prepared' }>;
@@ -203,8 +196,6 @@ export class Crew {
       ring: this.rings[member.id]!,
       receiptPrefix: `${randomBytes(4).toString('hex')}${member.id.toString(36)}`,
     };
-    // Read by V8 when a heap is made.
-    setFlagsFromString(`--min-semi-space-size=${YOUNG_MB}`);
     const thread = new Worker(new URL('../worker/worker.ts', import.meta.url), { workerData, execArgv: [], name: `worker-${member.id}` });
     member.thread = thread;
     member.startedAt = performance.now();
