@@ -187,12 +187,13 @@ export function closeFlow(
     flow.limits.release();
     flow.limits = null;
   }
+  writeRecord(context, flow, party, request, by, reason, now);
   if (flow.verdict !== -1 && application >= 0) {
     const counters = context.policy.ledger;
-    counters.add(application, ledger.FLOWS_CLOSED, 1);
     counters.duration(application, ledger.FLOW_SUM, (now - flow.startedAt) / 1000);
+    // Last, and its connection right behind it: who reads them both meanwhile may find one of the two.
+    counters.add(application, ledger.FLOWS_CLOSED, 1);
   }
-  writeRecord(context, flow, party, request, by, reason, now);
   // A connection that is kept may wait for long, and must not keep the policy of its last request.
   flow.policy = null;
 }

@@ -50,7 +50,7 @@ describe('a worker that dies', () => {
     expect(first! + second!).toBe(40);
     expect(flowsToServer(running)).toBe(40);
     await running.node.killWorker(0);
-    await until(() => running.application('app').flowsActive === second);
+    await until(() => running.application('app').flowsActive === second && running.application('app').connectionsActive === second);
     expect(running.application('app')).toMatchObject({ flowsOpened: 40, flowsClosed: first, connectionsActive: second });
     expect(flowsToServer(running)).toBe(second);
     await until(() => flows.filter((flow) => flow.socket.destroyed || flow.socket.readableEnded).length === first);
@@ -115,8 +115,8 @@ applications: { app: { vips: [127.0.0.1:${port}], mode: tcp, pool: p, rules: [{ 
 `);
     void running.node.killWorker(1);
     expect(await swap).toMatchObject({ ok: true });
-    await until(() => running.application('app').flowsActive === 0);
-    expect(running.application('app')).toMatchObject({ flowsOpened: 20, flowsClosed: 20, connectionsActive: 0 });
+    await until(() => running.application('app').flowsActive === 0 && running.application('app').connectionsActive === 0);
+    expect(running.application('app')).toMatchObject({ flowsOpened: 20, flowsClosed: 20 });
     for (const flow of flows) await flow.over;
     expect(await client(port).over).toBe('ECONNRESET');
   });
