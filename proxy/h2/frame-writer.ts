@@ -3,6 +3,7 @@
  * held back at its streams; what cannot be held back there (heads, answers to its pings) is bounded.
  */
 import { type Chunk, giveChunk, LARGE_BYTES, takeChunk } from '../wire/chunks.ts';
+import { type TurnTaker, takeTurn } from '../wire/turn.ts';
 import type { Wire } from '../wire/wire.ts';
 import { FLUSH_BYTES, UNREAD_BYTES_MAX } from './allowance.ts';
 import {
@@ -22,7 +23,6 @@ import {
   writeFrameHead,
   writeWord,
 } from './frame.ts';
-import { type TurnTaker, takeTurn } from './turn.ts';
 
 export class FrameWriter {
   readonly wire: Wire;

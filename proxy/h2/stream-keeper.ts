@@ -2,6 +2,7 @@
  * A connection that speaks HTTP/2: its streams, what they may send and in what turn, and how it ends. What comes by it is read in `session.ts`.
  */
 import { COLON } from '../http/bytes.ts';
+import type { TurnTaker } from '../wire/turn.ts';
 import { OnWheel } from '../wire/wheel.ts';
 import type { Wire, WireOwner } from '../wire/wire.ts';
 import type { Context } from '../worker/context.ts';
@@ -11,7 +12,6 @@ import * as frames from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
 import type { Stream } from './stream.ts';
 import type { StreamHost } from './stream-host.ts';
-import type { TurnTaker } from './turn.ts';
 
 /** Carrying streams; last GOAWAY sent and closing; over. */
 const OPEN = 0;

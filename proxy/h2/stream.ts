@@ -32,6 +32,7 @@ interface WaitingWrite {
 }
 
 export abstract class Stream implements StreamHandle {
+  readonly gathers = true;
   onread: StreamHandle['onread'];
   wire: HandleReader | undefined;
   readonly writeQueueSize: number;

@@ -117,7 +117,7 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
     if (!gone && (kindOf(decision) !== DENY || this.application.observes || isOpen)) return KEPT;
     // Idle between requests. Where it may come to its end by itself, the next request will hear that it is denied.
     if (!gone && drainingOf(this.context, ruleOf(decision), exchange.flow, null) !== null) return KEPT;
-    this.leave(this.client.pending > 0);
+    this.leave(this.client.flush() > 0);
     return CUT;
   }
 
@@ -170,11 +170,10 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
     this.turning = true;
     let at = start;
     // The client is only read on when it has taken its answers, so it cannot have us queue them without end.
-    while (this.state === WAITING && at < length && (at === start || this.arrival.stream === null)) {
+    while (this.state === WAITING && at < length && this.client.pending === 0 && (at === start || this.arrival.stream === null)) {
       const next = this.begin(bytes, at, length);
       if (next < 0) break;
       at = next;
-      if (this.client.pending > 0) break;
     }
     this.turning = false;
     // What stands behind the one request of a stream is none: bytes for a WebSocket, to which a server has said no.
@@ -307,7 +306,7 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
 
   wireEnd(): void {
     if (this.state === BUSY) this.exchange.clientEnd();
-    else if (this.client.pending > 0) this.linger();
+    else if (this.client.flush() > 0) this.linger();
     else this.leave(false);
   }
 
@@ -344,7 +343,7 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
 
   drain(): void {
     if (this.state !== WAITING || !this.held.empty) return;
-    if (this.client.pending > 0) this.linger();
+    if (this.client.flush() > 0) this.linger();
     else this.leave(false);
   }
 

@@ -131,7 +131,7 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
     this.reused = upstream.served > 0;
     this.phase = AWAITING;
     const wire = upstream.wire!;
-    if (!wire.writeKept(this.request.outgoing)) {
+    if (!(this.request.done ? wire.post(this.request.outgoing) : wire.writeKept(this.request.outgoing))) {
       // Not a byte was taken: no server has seen the request, so it can go elsewhere whatever its method.
       this.serverLost(true, wire.error);
       return;
@@ -195,7 +195,7 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
     const upstream = this.upstream!;
     this.upstream = null;
     const { plan } = host.pool;
-    if (this.response.keepServer && !extra && upstream.wire!.pending === 0 && !upstream.wire!.ended) {
+    if (this.response.keepServer && !extra && upstream.wire!.pending === 0 && !upstream.wire!.unsent && !upstream.wire!.ended) {
       upstream.wire!.settle();
       upstream.wire!.resume();
       context.upstreams.give(upstream, plan.idleConnections, context.clock.coarse, plan.idleTimeoutMs);
@@ -254,12 +254,12 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
       this.settle('server', 'complete');
       this.host.exchangeDone(false);
     } else if (this.phase === BODY) this.abort('server', 'closed before the end of its response');
-    else this.serverLost(false, 0);
+    else this.serverLost(this.server.unsent, 0);
   }
 
   upstreamError(errno: number): void {
     if (this.phase === TUNNEL || this.phase === BODY) this.abort('server', passReset(errno, this.host.client));
-    else this.serverLost(false, errno);
+    else this.serverLost(this.server.unsent, errno);
   }
 
   upstreamDrained(): void {

@@ -201,7 +201,10 @@ export class ServerResponse {
       giveChunk(composed);
     }
     owner.countOut(chunk.length);
-    host.client.writeChunk(chunk);
+    if (joined && body.done && this.keepClient) {
+      host.client.post(chunk);
+      giveChunk(chunk);
+    } else host.client.writeChunk(chunk);
     if (upgraded) owner.upgraded(bytes, bodyStart, length);
     else if (joined) {
       if (body.done) owner.complete(bodyEnd < length);

@@ -30,6 +30,10 @@ export interface StreamHandle {
   readonly writeQueueSize: number;
   readonly fd: number;
   wire: HandleReader | undefined;
+  /** Ours: what is written to it is encrypted. */
+  readonly encrypts?: boolean;
+  /** Ours: it gathers what is written to it until the end of the turn by itself. */
+  readonly gathers?: boolean;
   /** Ours: what is laid over this one, and has to live as long: Node aborts where a handle that is read has lost who listens. */
   over?: TlsListener;
 }

@@ -43,8 +43,9 @@ const CLOSED = 2;
 
 export class TlsHandle implements StreamHandle, TlsListener {
   readonly inner: TlsWrapHandle;
-  onread: StreamHandle['onread'];
-  wire: HandleReader | undefined;
+  readonly encrypts = true;
+  onread: StreamHandle['onread'] = undefined;
+  wire: HandleReader | undefined = undefined;
   private readonly parent: StreamHandle;
   private readonly owner: TlsOwner;
   private state = HANDSHAKE;
@@ -73,8 +74,6 @@ export class TlsHandle implements StreamHandle, TlsListener {
   constructor(parent: StreamHandle, context: NativeSecureContext, isServer: boolean, owner: TlsOwner) {
     this.parent = parent;
     this.owner = owner;
-    this.onread = undefined;
-    this.wire = undefined;
     parent.over = this;
     const inner = (this.inner = tlsWrap.wrap(parent, context, isServer, false));
     inner.listener = this;

@@ -7,8 +7,9 @@
  * - after `wireEnd`, `wireError` or `close`/`reset` no more data comes;
  * - `wireError` is told at most once, and the owner must still `close` or `reset`.
  */
-import { type Chunk, giveChunk, shared, takeBulk, takeChunk } from './chunks.ts';
+import { type Chunk, giveChunk, SMALL_BYTES, shared, takeBulk, takeChunk } from './chunks.ts';
 import { type ShutdownRequest, type StreamHandle, stream, type WriteRequest } from './native.ts';
+import { outbox, type Posting } from './outbox.ts';
 
 export interface WireOwner {
   /** hot: bytes [0, length) of `bytes`. */
@@ -37,8 +38,9 @@ const { kReadBytesOrError, kLastWriteWasAsync, streamBaseState } = stream;
  */
 let spareRequest: WriteRequest | null = new stream.WriteWrap();
 
-export class Wire {
+export class Wire implements Posting {
   readonly handle: StreamHandle;
+  readonly encrypts: boolean;
   owner: WireOwner;
   /** Writes that the kernel has not taken whole yet. */
   pending = 0;
@@ -61,9 +63,14 @@ export class Wire {
   private bulk: Chunk | null = null;
   /** The message that filled the reads is over: no bulk chunk for what comes now. */
   private settled = false;
+  /** A whole message that waits for the end of the turn. */
+  private posted: Chunk | null = null;
+  /** The kernel would not have a byte of the last one that was posted. */
+  private refused = false;
 
   constructor(handle: StreamHandle, owner: WireOwner) {
     this.handle = handle;
+    this.encrypts = handle.encrypts === true;
     this.owner = owner;
     handle.wire = this;
     handle.onread = onread;
@@ -136,6 +143,40 @@ export class Wire {
     return this.send(chunk, 0, chunk.length);
   }
 
+  /**
+   * hot: sends a chunk that is a whole message, at which nobody need wait for the kernel to take it: now, or at the end of the turn with others. It stays
+   * its owner's. Answers false where this wire has failed; that it fails later is told by `wireError`.
+   */
+  post(chunk: Chunk): boolean {
+    this.deliver();
+    const mayWait = chunk.size === SMALL_BYTES && this.pending === 0 && this.open && this.failed === 0 && this.handle.gathers !== true;
+    if (!mayWait || !outbox.opens()) return this.send(chunk, 0, chunk.length);
+    chunk.writing++;
+    this.posted = chunk;
+    outbox.add(this);
+    return true;
+  }
+
+  /** hot: sends what was posted and waits. */
+  deliver(): void {
+    const chunk = this.posted;
+    if (chunk === null) return;
+    this.posted = null;
+    this.refused = !this.send(chunk, 0, chunk.length);
+    chunk.written();
+  }
+
+  /** Of the message that was posted last no byte has left, and now none will if the wire is closed by a reset. */
+  get unsent(): boolean {
+    return this.posted !== null || this.refused;
+  }
+
+  /** Sends what was posted. Answers how many writes the kernel has not taken whole. */
+  flush(): number {
+    this.deliver();
+    return this.pending;
+  }
+
   /** Sends a few bytes that are not on the hot path. */
   writeBytes(bytes: Uint8Array): boolean {
     const chunk = takeChunk(bytes.length);
@@ -147,6 +188,7 @@ export class Wire {
   /** Half-close: FIN after everything written so far. */
   end(): void {
     if (this.shut || !this.open) return;
+    this.deliver();
     this.shut = true;
     // A shutdown that waits behind writes would turn a reset into an orderly end of half a stream; so it is asked for after them.
     if (this.pending === 0) this.shutdown();
@@ -166,9 +208,10 @@ export class Wire {
     if (this.resetting) this.resetNow();
   }
 
-  /** Closes both ways. Bytes still waiting are lost: wait for `pending` to be 0 first. */
+  /** Closes both ways. Bytes still waiting are lost: wait for `flush` to answer 0 first. */
   close(): void {
     if (!this.open) return;
+    this.deliver();
     this.leave();
     this.handle.close();
   }
@@ -203,10 +246,13 @@ export class Wire {
     this.open = false;
     this.reading = false;
     this.dropBulk();
+    this.posted?.written();
+    this.posted = null;
   }
 
   private send(chunk: Chunk, offset: number, end: number): boolean {
     if (!this.open || this.failed !== 0) return false;
+    if (this.posted !== null) this.deliver();
     // Nagle holds back only what follows an unacknowledged write, so a connection of one write each way need not pay for turning it off.
     if (++this.writes === 2) this.handle.setNoDelay?.(true);
     const request = spareRequest ?? new stream.WriteWrap();

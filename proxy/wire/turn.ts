@@ -1,6 +1,6 @@
 /**
- * Sessions with something to do at the end of the loop's turn. All answers that come in one turn then leave in one write, and nothing is
- * delivered to anybody in the middle of a write of its own.
+ * Who has something to do at the end of the loop's turn: sessions of HTTP/2, so that all answers of a turn leave in one write and nothing is delivered
+ * to anybody in the middle of a write of its own; and the outbox.
  */
 
 export interface TurnTaker {
