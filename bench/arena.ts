@@ -82,11 +82,11 @@ export async function costOf(
   return { nsPerUnit: cpuNs / units, rate: units / seconds, load: cpuNs / 1e6 / (performance.now() - started) };
 }
 
-/** One turn of one contender. `seconds` is shorter in the warm-up, which is round -1. Null: there is no figure this time, and why has been noted. */
+/** One turn of one contender. The warm-up is round -1. Null: there is no figure this time, and why has been noted. */
 export type Turn = (contender: RunningPeer, seconds: number, round: number) => Promise<Omit<Sample, 'round'> | null>;
 
 /**
- * A warm-up turn for each contender, then the rounds: A B C, A B C, … so that whatever disturbs the machine for a while disturbs all.
+ * A warm-up turn for each contender, whole, since code is compiled in it; then the rounds: A B C, A B C, … so that whatever disturbs the machine for a while disturbs all.
  * A contender that fails is noted and left out of what remains of this measure.
  */
 export async function interleave(arena: Arena, measure: Measure, contenders: readonly RunningPeer[], turn: Turn): Promise<void> {
@@ -98,7 +98,7 @@ export async function interleave(arena: Arena, measure: Measure, contenders: rea
       if (out.has(contender)) continue;
       arena.progress(`${measure.title}: ${round < 0 ? 'warm-up' : `round ${round + 1} of ${rounds}`}: ${contender.name}`);
       try {
-        const sample = await turn(contender, round < 0 ? Math.min(1, seconds) : seconds, round);
+        const sample = await turn(contender, seconds, round);
         if (sample !== null && round >= 0) findings.add(measure.key, contender.name, { round, ...sample });
       } catch (error) {
         findings.fail(measure.key, contender.name, messageOf(error));
