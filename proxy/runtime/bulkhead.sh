@@ -8,4 +8,4 @@ while [ -L "$self" ]; do
 done
 root=$(CDPATH= cd -P -- "$(dirname -- "$self")/../.." && pwd)
 . "$root/proxy/runtime/pinned.sh"
-exec "$node" "$flags" "$root/proxy/main.ts" "$@"
+start "$root/proxy/main.ts" "$@"

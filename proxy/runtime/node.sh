@@ -14,4 +14,4 @@ if ! cmp -s package-lock.json "$stamp"; then
   cp package-lock.json "$stamp"
 fi
 . "$root/proxy/runtime/pinned.sh"
-exec "$node" "$flags" "$@"
+start "$@"

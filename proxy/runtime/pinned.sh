@@ -1,5 +1,5 @@
-# Sourced with $root set: leaves in $node the pinned runtime, or the machine's own Node where npm has no pinned one for this platform, and in $flags
-# what it is started with.
+# Sourced with $root set: `start PROGRAM ...` becomes a program on the pinned runtime, which stands in $node, or on the machine's own Node where npm has no
+# pinned one for this platform.
 node="$root/node_modules/.bin/node"
 PATH="$root/node_modules/.bin:$PATH"
 export PATH
@@ -15,4 +15,7 @@ fi
 : "${NODE_COMPILE_CACHE:=$root/node_modules/.cache/bulkhead}"
 export NODE_COMPILE_CACHE
 # One helper thread of V8 instead of four: they take the cores that workers run on. 1 to 3 % less CPU for a request over TLS.
-flags=--v8-pool-size=1
+start() {
+  if [ -n "${OPENSSL_CONF:-}" ]; then exec "$node" --v8-pool-size=1 "$@"; fi
+  exec "$node" --v8-pool-size=1 "--openssl-config=$root/proxy/runtime/openssl.cnf" "$@"
+}

@@ -18,7 +18,7 @@ export const CROWD_MIN = 8;
 /** As many wait at most; each holds a small chunk. */
 export const POSTS_MAX = 64;
 /** Where none wait, those of a turn are counted after so many. */
-export const COUNT_EVERY = 32;
+export const COUNT_EVERY = 128;
 /** Turns that the mean is of, about. */
 const MEMORY_TURNS = 8;
 
