@@ -42,6 +42,8 @@ it('ends a rule at its moment, with the flows that only it allowed', async () =>
   expect(await one.over).toBe('ECONNRESET');
   expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(ends));
   expect(await client(vip).over).toBe('ECONNRESET');
+  // The worker cuts first, and tells the node then.
+  await until(() => running.node.policy().generation > before);
   expect(running.node.policy().generation).toBe(before + 1);
   expect(running.application('app').flowsRevoked).toBe(1);
   const counted = running.node.counters().rules.find(({ rule }) => rule === 'guest');
