@@ -170,7 +170,7 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
     this.turning = true;
     let at = start;
     // The client is only read on when it has taken its answers, so it cannot have us queue them without end.
-    while (this.state === WAITING && at < length && this.client.pending === 0 && (at === start || this.arrival.stream === null)) {
+    while (this.state === WAITING && at < length && this.client.flush() === 0 && (at === start || this.arrival.stream === null)) {
       const next = this.begin(bytes, at, length);
       if (next < 0) break;
       at = next;
@@ -366,7 +366,7 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
   /** Sends the last of what is to be sent, then waits a little for the client to close. */
   private linger(): void {
     if (this.state === OVER) return;
-    if (this.client.ended && this.client.pending === 0) {
+    if (this.client.ended && this.client.flush() === 0) {
       this.leave(false);
       return;
     }
@@ -386,6 +386,8 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
     const { context } = this;
     context.wheel.disarm(this);
     const held = this.denyWith === 'tarpit' && holdInTarpit(context, this.client, this.listener.application);
+    // What was answered before goes first.
+    if (!held) this.client.flush();
     if (!held && reset) this.client.reset();
     else if (!held) this.client.close();
     if (!this.turning) this.held.drop();

@@ -165,8 +165,11 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
     if (this.phase === BODY) {
       host.expireIn(host.application.timeouts.response);
       this.response.forward(bytes, 0, length);
-    } else if (this.phase === AWAITING) this.response.readHead(bytes, length);
-    else if (this.phase === TUNNEL) {
+    } else if (this.phase === AWAITING) {
+      // Said before it was asked: an answer to nothing, such as the farewell of a server to an idle connection.
+      if (this.reused && this.server.unsent) this.serverLost(true, 0);
+      else this.response.readHead(bytes, length);
+    } else if (this.phase === TUNNEL) {
       this.countOut(length);
       this.tunnel!.toClient(bytes, 0, length);
     }
@@ -190,16 +193,14 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
 
   /** hot: the response is whole. */
   complete(extra: boolean): void {
-    const { host } = this;
-    const { context } = host;
-    const upstream = this.upstream!;
+    const { host, server } = this;
+    const { context, pool } = host;
+    if (this.response.keepServer && !extra && server.pending === 0 && !server.unsent && !server.ended) {
+      server.settle();
+      server.resume();
+      context.upstreams.give(this.upstream!, pool.plan.idleConnections, context.clock.coarse, pool.plan.idleTimeoutMs);
+    } else context.upstreams.drop(this.upstream!, server.unsent);
     this.upstream = null;
-    const { plan } = host.pool;
-    if (this.response.keepServer && !extra && upstream.wire!.pending === 0 && !upstream.wire!.unsent && !upstream.wire!.ended) {
-      upstream.wire!.settle();
-      upstream.wire!.resume();
-      context.upstreams.give(upstream, plan.idleConnections, context.clock.coarse, plan.idleTimeoutMs);
-    } else context.upstreams.drop(upstream, false);
     // A policy that came meanwhile may not want the next request.
     const keep = this.response.keepClient && !host.closing;
     this.settle(this.response.isUntilClose ? 'server' : 'client', 'complete');

@@ -15,7 +15,11 @@ fi
 : "${NODE_COMPILE_CACHE:=$root/node_modules/.cache/bulkhead}"
 export NODE_COMPILE_CACHE
 # One helper thread of V8 instead of four: they take the cores that workers run on. 1 to 3 % less CPU for a request over TLS.
+# OpenSSL hears of us only where it comes with the pinned Node, and nobody else has told it something.
 start() {
-  if [ -n "${OPENSSL_CONF:-}" ]; then exec "$node" --v8-pool-size=1 "$@"; fi
-  exec "$node" --v8-pool-size=1 "--openssl-config=$root/proxy/runtime/openssl.cnf" "$@"
+  case ${OPENSSL_CONF:+told}${NODE_OPTIONS:-} in
+    told* | *--openssl-*) ;;
+    *) if [ "$node" = "$root/node_modules/.bin/node" ]; then set -- "--openssl-config=$root/proxy/runtime/openssl.cnf" "$@"; fi ;;
+  esac
+  exec "$node" --v8-pool-size=1 "$@"
 }
