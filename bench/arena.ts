@@ -82,18 +82,19 @@ export async function costOf(
   return { nsPerUnit: cpuNs / units, rate: units / seconds, load: cpuNs / 1e6 / (performance.now() - started) };
 }
 
-/** One turn of one contender. The warm-up is round -1. Null: there is no figure this time, and why has been noted. */
+/** One turn of one contender. Rounds below 0 are the warm-up. Null: there is no figure this time, and why has been noted. */
 export type Turn = (contender: RunningPeer, seconds: number, round: number) => Promise<Omit<Sample, 'round'> | null>;
 
 /**
- * A warm-up turn for each contender, whole, since code is compiled in it; then the rounds: A B C, A B C, … so that whatever disturbs the machine for a while disturbs all.
+ * A warm-up for each contender, in which code is compiled; then the rounds: A B C, A B C, … so that whatever disturbs the machine for a while
+ * disturbs all.
  * A contender that fails is noted and left out of what remains of this measure.
  */
 export async function interleave(arena: Arena, measure: Measure, contenders: readonly RunningPeer[], turn: Turn): Promise<void> {
   const { findings, rounds, seconds } = arena;
   findings.declare(measure);
   const out = new Set<RunningPeer>();
-  for (let round = -1; round < rounds; round++) {
+  for (let round = -(measure.warmUpTurns ?? 1); round < rounds; round++) {
     for (const contender of contenders) {
       if (out.has(contender)) continue;
       arena.progress(`${measure.title}: ${round < 0 ? 'warm-up' : `round ${round + 1} of ${rounds}`}: ${contender.name}`);

@@ -13,6 +13,8 @@ export interface Measure {
   readonly how: string;
   /** The series that all others of this measure are compared with; null: proxies are compared with each other. */
   readonly baseline: string | null;
+  /** Turns before the first that counts; 1 where nothing is said. */
+  readonly warmUpTurns?: number;
 }
 
 export interface Sample extends RoundSample {
