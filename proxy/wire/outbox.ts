@@ -1,7 +1,7 @@
 /**
  * Whole messages that wait for the end of the loop's turn, to leave one right after the other. Where a turn has many, to read them all and then write
  * them all costs less than to go back and forth: the code, the kernel's and OpenSSL's too, stays in the processor's caches, and peers are woken once for
- * many. Measured with wrk on 64 connections: 5 % less CPU a request, 10 % over TLS. Where a turn has few, waiting costs more than it brings (over TLS a
+ * many. Measured with wrk on 64 connections: 5 % less CPU a request, 5 to 10 % over TLS. Where a turn has few, waiting costs more than it brings (over TLS a
  * third at three a turn). So the messages of a turn are counted, now and then where none wait, and the mean decides.
  */
 import { type TurnTaker, takeTurn } from './turn.ts';
