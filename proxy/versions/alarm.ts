@@ -1,6 +1,10 @@
-/** Rings once at a moment, however far away; a timer of Node reaches no further than 24.8 days. */
+/**
+ * Rings once at a moment, however far away. A moment is of the clock on the wall, and a timer counts time that passed: it may end a millisecond
+ * before its moment, or hours beside it where the clock was set. So the clock is looked at again, and nothing rings before its moment.
+ */
 
-const TIMER_MS_MAX = 2 ** 31 - 1;
+/** After a clock was set, an alarm is late by no more than this. */
+const LOOK_MS_MAX = 30_000;
 
 export class Alarm {
   readonly #ring: () => void;
@@ -13,14 +17,21 @@ export class Alarm {
   /** Milliseconds since 1970; Infinity: never. What was set before is forgotten. */
   at(moment: number): void {
     this.off();
-    if (!Number.isFinite(moment)) return;
-    const wait = Math.max(0, moment - Date.now());
-    this.#timer = setTimeout(() => (wait > TIMER_MS_MAX ? this.at(moment) : this.#ring()), Math.min(wait, TIMER_MS_MAX));
-    this.#timer.unref();
+    if (Number.isFinite(moment)) this.#wait(moment, moment - Date.now());
   }
 
   off(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+  }
+
+  #wait(moment: number, milliseconds: number): void {
+    const look = () => {
+      const rest = moment - Date.now();
+      if (rest > 0) this.#wait(moment, rest);
+      else this.#ring();
+    };
+    this.#timer = setTimeout(look, Math.max(0, Math.min(milliseconds, LOOK_MS_MAX)));
+    this.#timer.unref();
   }
 }

@@ -295,9 +295,13 @@ export class Control implements Orders {
 
   async #settle(step: Step, carried: Carried, unchanged: boolean): Promise<Done> {
     const done = await this.#now.settle(step, carried, unchanged);
-    this.#expiry.at(Math.min(...step.overlay.quarantines.map(({ until }) => until)));
-    this.#deadline.at(this.#now.newest!.confirm?.until ?? Number.POSITIVE_INFINITY);
+    this.#arm();
     return done;
+  }
+
+  #arm(): void {
+    this.#expiry.at(Math.min(...this.#now.overlay.quarantines.map(({ until }) => until)));
+    this.#deadline.at(this.#now.newest?.confirm?.until ?? Number.POSITIVE_INFINITY);
   }
 
   async #changeOverlay(change: Change<unknown>, cause: 'quarantine' | 'release' | 'server', actor: Actor): Promise<Outcome> {
@@ -330,7 +334,8 @@ export class Control implements Orders {
     const now = Date.now();
     const quarantines = this.#now.overlay.quarantines.filter(({ until }) => until > now);
     const over = this.#now.overlay.quarantines.filter(({ until }) => until <= now);
-    if (over.length === 0) return;
+    // Where the clock was set back since the alarm, it is not the moment yet.
+    if (over.length === 0) return this.#arm();
     const confirm = this.#now.newest?.confirm ?? null;
     const note = `${over.map(({ name, target }) => `${name} (${target.text})`).join(', ')} is over`;
     const overlay = { ...this.#now.overlay, quarantines };
@@ -342,7 +347,8 @@ export class Control implements Orders {
 
   async #unconfirmed(): Promise<void> {
     const confirm = this.#now.newest?.confirm ?? null;
-    if (confirm === null || confirm.until > Date.now()) return;
+    if (confirm === null) return;
+    if (confirm.until > Date.now()) return this.#arm();
     await this.#revert(confirm.revertTo, `version ${this.#now.newest!.version} was not confirmed in time`);
   }
 
