@@ -2,6 +2,7 @@
 import { announce } from '../arrival/announcement.ts';
 import { dialHttp2 } from '../h2/server-sessions.ts';
 import type { DialResult } from '../observe/view.ts';
+import { SHARED_AT_ZERO_MS } from '../shared/monotonic.ts';
 import { type Dial, dial } from '../wire/dial.ts';
 import type { Wire, WireOwner } from '../wire/wire.ts';
 import type { Flow } from '../worker/account.ts';
@@ -61,7 +62,7 @@ export class Lease {
   /** hot: picks a server and counts the flow as its own; null where none takes flows. */
   pick(): Candidate | null {
     const { context, source, pool } = this.place;
-    const candidate = pool.pick(source, context.clock.epoch + context.clock.coarse, this.tried);
+    const candidate = pool.pick(source, context.clock.coarse + SHARED_AT_ZERO_MS, this.tried);
     return candidate === null ? null : this.take(candidate);
   }
 
@@ -124,7 +125,7 @@ export class Lease {
   /** The server failed the flow. */
   blame(): void {
     const { context, pool } = this.place;
-    if (this.candidate !== null) pool.failed(this.candidate, context.clock.epoch + context.clock.coarse);
+    if (this.candidate !== null) pool.failed(this.candidate, context.clock.coarse + SHARED_AT_ZERO_MS);
   }
 
   /** hot: the server did what was asked of it. */

@@ -40,15 +40,15 @@ export class PoolBalancer {
   }
 
   /**
-   * hot: the server for a flow from `source`; null when none takes flows. `except` has the rows that this flow has tried already; they are
+   * hot: the server for a flow from `source`, at a moment that all threads share; null when none takes flows. `except` has the rows that this flow has tried already; they are
    * chosen again only where nothing else is left.
    */
-  pick(source: SourceWords, nowEpochMs: number, except: readonly number[] | null): Candidate | null {
+  pick(source: SourceWords, now: number, except: readonly number[] | null): Candidate | null {
     return (
-      this.choose(source, nowEpochMs, except, true) ??
+      this.choose(source, now, except, true) ??
       // Every server up by its checks is ejected: sending flows to them beats sending none.
-      this.choose(source, nowEpochMs, except, false) ??
-      (except === null || except.length === 0 ? null : this.pick(source, nowEpochMs, null))
+      this.choose(source, now, except, false) ??
+      (except === null || except.length === 0 ? null : this.pick(source, now, null))
     );
   }
 
@@ -69,11 +69,11 @@ export class PoolBalancer {
     }
   }
 
-  /** A server failed a flow: dial refused, or no answer. */
-  failed(candidate: Candidate, nowEpochMs: number): boolean {
+  /** A server failed a flow at a moment that all threads share: dial refused, or no answer. */
+  failed(candidate: Candidate, now: number): boolean {
     const ejection = this.plan.ejection;
     if (ejection === null) return false;
-    return this.table.failed(candidate.server.row, ejection.failures, nowEpochMs + ejection.forMs);
+    return this.table.failed(candidate.server.row, ejection.failures, now + ejection.forMs);
   }
 
   /** hot */

@@ -1,6 +1,7 @@
 /** What is shown of the servers of a document: weights from the file, health and flows from shared memory. */
 import type { ServerNameState, ServerState } from '../observe/view.ts';
 import { DIAL_RESULTS, type DialResult } from '../observe/view.ts';
+import { sharedNow } from '../shared/monotonic.ts';
 import type { ServerTable } from '../shared/servers.ts';
 import type { Health } from './health.ts';
 import type { Planner } from './planner.ts';
@@ -28,7 +29,7 @@ export function serverStates(
       const flowsActive = table.flows.total(row);
       // Nothing keeps it any more: it goes with the next change.
       if (server.leaving && flowsActive === 0) return [];
-      const ejectedUntil = table.ejectedUntil(row);
+      const ejectedFor = table.ejectedUntil(row) - sharedNow();
       return [
         {
           pool: pool.name,
@@ -38,7 +39,7 @@ export function serverStates(
           draining: server.drain,
           up: table.up(row),
           checkDetail: server.leaving ? 'its name has this address no longer' : health.detail(pool.name, text),
-          ejectedUntil: ejectedUntil > now ? ejectedUntil : 0,
+          ejectedUntil: ejectedFor > 0 ? now + ejectedFor : 0,
           flowsActive,
           dials: table.dialsOf(row),
         },

@@ -4,6 +4,7 @@
  */
 import type { Document } from '../../config/document.ts';
 import type { Logger } from '../observe/log.ts';
+import { sharedNow } from '../shared/monotonic.ts';
 import type { ServerTable } from '../shared/servers.ts';
 import type { Planner } from './planner.ts';
 import type { Resolved } from './server-names.ts';
@@ -37,7 +38,7 @@ export class ServerWatch {
   readonly #timer: NodeJS.Timeout | null;
   #said = new Map<string, Said>();
 
-  constructor(servers: WatchedServers, log: Logger, watchMs: number | null = WATCH_MS_DEFAULT, now: () => number = Date.now) {
+  constructor(servers: WatchedServers, log: Logger, watchMs: number | null = WATCH_MS_DEFAULT, now: () => number = sharedNow) {
     this.#servers = servers;
     this.#log = log;
     this.#now = now;
@@ -68,7 +69,10 @@ export class ServerWatch {
         const named = { pool: pool.name, server: endpoint.text };
         say(`server ${pool.name} ${endpoint.text}`, until > 0, () => {
           if (until > 0)
-            this.#log.warn({ ...named, until: new Date(until).toISOString() }, 'a server is ejected: flows to it failed in a row');
+            this.#log.warn(
+              { ...named, until: new Date(Date.now() + until - now).toISOString() },
+              'a server is ejected: flows to it failed in a row',
+            );
           else this.#log.info(named, 'a server is no longer ejected');
         });
       }

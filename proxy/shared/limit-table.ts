@@ -204,9 +204,3 @@ function rowOf(id: number, source: readonly number[]): number {
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return ((h ^ (h >>> 16)) >>> 0) % ROWS;
 }
-
-/** Milliseconds that all threads of a process share, from those of a thread's own `performance.now()`. */
-export function sharedMilliseconds(): number {
-  const [seconds, nanoseconds] = process.hrtime();
-  return seconds * 1_000 + nanoseconds / 1e6 - performance.now();
-}

@@ -11,7 +11,7 @@ export const SERVERS_MAX = 8_192;
 const WORDS = 4;
 const DOWN = 0;
 const FAILURES = 1;
-/** Seconds since the epoch; a signed 32-bit number holds them until 2038, and comparison is on the difference. */
+/** Seconds of the monotonic clock that all threads share (`monotonic.ts`). */
 const EJECTED_UNTIL = 2;
 
 export interface ServerTableBuffers {
@@ -50,7 +50,7 @@ export class ServerTable {
     Atomics.store(this.states, server * WORDS + DOWN, up ? 0 : 1);
   }
 
-  /** hot: until when (ms since the epoch) it is ejected; 0 when it is not. */
+  /** hot: until when it is ejected, in the milliseconds that all threads share; 0 when it never was. */
   ejectedUntil(server: number): number {
     return Atomics.load(this.states, server * WORDS + EJECTED_UNTIL) * 1000;
   }

@@ -10,7 +10,8 @@ import type { SourceWords } from '../balance/pool.ts';
 import type { PlannedRuleLimits } from '../node/plan.ts';
 import { countedSource } from '../shared/counted-source.ts';
 import type { Limit } from '../shared/ledger.ts';
-import { NO_ENTRY, OVER_FLOWS, OVER_NEW_FLOWS, sharedMilliseconds } from '../shared/limit-table.ts';
+import { NO_ENTRY, OVER_FLOWS, OVER_NEW_FLOWS } from '../shared/limit-table.ts';
+import { SHARED_AT_ZERO_MS } from '../shared/monotonic.ts';
 import { OnWheel } from '../wire/wheel.ts';
 import type { Wire } from '../wire/wire.ts';
 import type { Flow, LimitsOfFlow } from './account.ts';
@@ -18,8 +19,6 @@ import type { Context } from './context.ts';
 import type { ListenerPlace } from './session.ts';
 
 const EVERYONE = [0, 0, 0, 0] as const;
-/** From this thread's milliseconds to those of all threads. */
-const SHARED_AT_ZERO_MS = sharedMilliseconds();
 /** After the end of another flow, of which nothing is known, there is room again. */
 const RETRY_SECONDS_UNKNOWN = 1;
 

@@ -13,6 +13,7 @@ import { ServerTable } from '../shared/servers.ts';
 import { checkNative } from '../wire/native.ts';
 import { TICK_MS, Wheel } from '../wire/wheel.ts';
 import { ConnectionCaps } from './caps.ts';
+import { followWall } from './clock.ts';
 import type { Context } from './context.ts';
 import { lendSockets } from './inherited.ts';
 import { JournalWriter } from './journal-writer.ts';
@@ -65,6 +66,7 @@ const vips = new Vips(context, acceptTrouble);
 /** Every tick; a worker without sessions or idle connections turns an empty wheel, which costs nothing worth saving. */
 setInterval(() => {
   clock.coarse = performance.now();
+  followWall(clock, Date.now());
   wheel.turn(clock.coarse);
   context.journal.publish();
   if (context.draining && context.sessions.size === 0) announceIdle();
