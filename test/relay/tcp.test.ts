@@ -376,7 +376,7 @@ describe('timeouts', () => {
     const startedAt = performance.now();
     one.socket.end('x');
     expect(await one.bytes(1)).toBe('x');
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
     expect(running.node.servers().map((one) => [one.dials.timeout, one.dials.connected])).toEqual([
       [1, 0],
       [0, 1],

@@ -103,8 +103,8 @@ describe('names', () => {
   it('do not hold anyone up who has waited long enough; what comes later is a change', async () => {
     server.zone.set(NAME, 'silent');
     const since = performance.now();
-    await start({ waitMs: 50, timeoutMs: 200 }).want(new Set([NAME]));
-    expect(performance.now() - since).toBeLessThan(180);
+    await start({ waitMs: 50, timeoutMs: 1_000 }).want(new Set([NAME]));
+    expect(performance.now() - since).toBeLessThan(900);
     server.zone.set(NAME, { addresses: ['192.0.2.1'], ttl: 300 });
     await until(() => changes === 1);
     expect(known()).toEqual(['192.0.2.1']);
