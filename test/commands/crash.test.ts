@@ -8,8 +8,8 @@ import { bulkhead } from './bulkhead.ts';
 import { startNodeProcess } from './node.ts';
 
 const ROUNDS = 5;
-/** Covers several applies, each of about ten milliseconds. */
-const KILL_WITHIN_MS = 120;
+/** That are answered before the one in which, or near which, the node is killed. */
+const APPLIES_MAX = 8;
 
 it('a node that is killed while it applies starts on the last version that was answered, or on the one that was under way', async () => {
   const echo = await startServer((socket) => socket.pipe(socket));
@@ -23,11 +23,17 @@ it('a node that is killed while it applies starts on the last version that was a
     // A number that the audit knows is not given out again, though its version was lost: rules are counted apart.
     let kept = 'all';
     let sent = 1;
+    let begun = performance.now();
     for (let round = 0; round < ROUNDS; round++) {
-      const killed = new Promise((resolve) => setTimeout(() => resolve(node.kill('SIGKILL')), next() * KILL_WITHIN_MS));
+      const whole = Math.ceil(next() * APPLIES_MAX);
+      let killed: Promise<unknown> | null = null;
       let underWay = kept;
-      for (;;) {
+      for (let applies = 0; ; applies++) {
         underWay = `rule-${++sent}`;
+        // As long as an apply takes here and now, and half as long again.
+        const killIn = next() * 1.5 * (performance.now() - begun);
+        begun = performance.now();
+        if (applies === whole) killed = new Promise((resolve) => setTimeout(() => resolve(node.kill('SIGKILL')), killIn));
         const body = node.text(`{ name: ${underWay}, action: allow }`);
         const answer = await request('http://localhost/api/v1/policy', { dispatcher: agent, method: 'PUT', body }).catch(() => null);
         if (answer === null) break;
@@ -36,6 +42,7 @@ it('a node that is killed while it applies starts on the last version that was a
         answered = (JSON.parse(text) as { version: number }).version;
         kept = underWay;
       }
+      expect(killed, `seed ${seed}, round ${round}`).not.toBeNull();
       await killed;
       const verified = await bulkhead(['audit', '--verify', '--state', join(node.folder, 'state')]);
       expect(verified, `seed ${seed}, round ${round}`).toMatchObject({ status: 0, stderr: '' });
