@@ -90,7 +90,9 @@ export class KeySource {
   wanted(location: string): void {
     const known = this.#known.get(location);
     if (known === undefined) return;
-    if (known.pending !== null || this.#now() - known.askedAt >= ASKED_AGAIN_MS) void this.#fetch(location, true);
+    // Also where the clock was set back.
+    const isLongAgo = Math.abs(this.#now() - known.askedAt) >= ASKED_AGAIN_MS;
+    if (known.pending !== null || isLongAgo) void this.#fetch(location, true);
     else this.#events.learnt(location, null);
   }
 

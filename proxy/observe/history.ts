@@ -61,7 +61,8 @@ export class History {
     for (const rule of counters.rules) denied.set(rule.application, (denied.get(rule.application) ?? 0) + rule.deny);
     this.#times[slot] = atMs / 1000;
     const sums = new Array<number>(WIDTH).fill(0);
-    const keepLatency = atMs / 1000 - this.#latencyAt >= LATENCY_STEP_SECONDS - 0.5;
+    // Also where the clock was set back.
+    const keepLatency = Math.abs(atMs / 1000 - this.#latencyAt) >= LATENCY_STEP_SECONDS - 0.5;
     if (keepLatency) this.#latencyAt = atMs / 1000;
     const named = new Set(counters.applications.map((a) => a.application));
     // The ring of a removed application is dropped whole: its name may come back as something else.

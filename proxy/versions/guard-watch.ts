@@ -30,7 +30,7 @@ export class GuardWatch {
   }
 
   #look(): Sample {
-    return sampleOf(this.#view.counters(), this.#view.servers(), this.#view.serverNames(), Date.now());
+    return sampleOf(this.#view.counters(), this.#view.servers(), this.#view.serverNames(), performance.now());
   }
 
   #shares(): Shares {

@@ -104,6 +104,11 @@ describe('keys of an issuer', () => {
     expect(asked).toBe(2);
     source.wanted('http://127.0.0.1:1/other');
     expect(asked).toBe(2);
+    // The clock was set back by an hour.
+    now -= 3_600_000;
+    source.wanted(location);
+    expect((await until(4))[3]).toBeNull();
+    expect(asked).toBe(3);
   });
 });
 
