@@ -2,7 +2,7 @@
 import type { KeySource, KeySourceEvents } from '../identity/key-source.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Problems } from '../observe/problems.ts';
-import type { TlsFiles } from '../tls/tls-files.ts';
+import type { TlsFileEvents, TlsFiles } from '../tls/tls-files.ts';
 import type { HealthEvents } from './health.ts';
 import { absence } from './server-states.ts';
 import { ServerWatch, type WatchedServers } from './server-watch.ts';
@@ -56,6 +56,17 @@ export function watchOver(watched: Watched, log: Logger): ServerWatch {
 export function healthEvents(log: Logger): HealthEvents {
   return {
     changed: (pool, server, up, detail) => log[up ? 'info' : 'warn']({ pool, server, detail }, up ? 'server is up' : 'server is down'),
+  };
+}
+
+/** What the log says of the files of TLS, and who is told that others are in use. */
+export function tlsFileEvents(log: Logger, changed: () => void): TlsFileEvents {
+  return {
+    changed: (whose) => {
+      log.info({ whose }, 'files of TLS were read again');
+      changed();
+    },
+    trouble: (owner, message) => log.warn({ owner, message }, 'files of TLS'),
   };
 }
 

@@ -15,10 +15,10 @@ import { Book } from '../shared/book.ts';
 import { readNodeLimits } from '../shared/node-limits.ts';
 import { createRing } from '../shared/ring.ts';
 import type { NameTimes } from '../sources/names.ts';
-import { TlsFiles } from '../tls/tls-files.ts';
+import { TlsFiles, type Wanted } from '../tls/tls-files.ts';
 import { removeSocket } from '../wire/listen.ts';
 import { Crew, type Swapped } from './crew.ts';
-import { healthEvents, keyEvents, watchOver } from './findings.ts';
+import { healthEvents, keyEvents, tlsFileEvents, watchOver } from './findings.ts';
 import { Health } from './health.ts';
 import { JournalPump } from './journal-pump.ts';
 import { LimitPlanner } from './limit-planner.ts';
@@ -51,7 +51,7 @@ export type Lay = (document: Document) => Document;
 const asWritten: Lay = (document) => document;
 
 export type Prepared =
-  | { readonly ok: true; readonly document: Document; readonly image: Image }
+  | { readonly ok: true; readonly document: Document; readonly image: Image; readonly tls: Wanted }
   | { readonly ok: false; readonly problems: readonly string[] };
 
 export interface NodeSettings {
@@ -63,7 +63,6 @@ export interface NodeSettings {
 
 /** How long an idle client may still come where a new process waits for the end of this one: what was sent by then has arrived. */
 const LAST_WORD_MS = 1_000;
-/** Records for the page when it asks for live flows. */
 const VERSION: string = (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
 interface InForce {
@@ -113,10 +112,7 @@ export class Node implements NodeView {
     const { workers } = settings;
     this.shared = new SharedState(workers);
     const rings = Array.from({ length: workers }, () => createRing());
-    this.tls = new TlsFiles({
-      changed: () => this.renew('certificates'),
-      trouble: (owner, message) => log.warn({ owner, message }, 'files of TLS'),
-    });
+    this.tls = new TlsFiles(tlsFileEvents(log, () => this.renew('certificates')));
     this.planner = new Planner(this.shared.servers, this.tls);
     this.health = new Health(this.shared.servers, this.planner, (pool) => this.tls.pool(pool), healthEvents(log));
     const isBusy = (pool: string, server: string) => this.planner.isBusy(pool, server);
@@ -153,15 +149,16 @@ export class Node implements NodeView {
    * operator cuts off beside it is no fault of it. Changes nothing.
    */
   async prepare(written: Document, lay: Lay = asWritten): Promise<Prepared> {
-    const ignorance = [...(await this.renewal.learn(written)), ...this.tls.want(written)];
-    if (ignorance.length > 0) return { ok: false, problems: ignorance };
+    const ignorance = await this.renewal.learn(written);
+    const tls = this.tls.want(written);
+    if (ignorance.length + tls.problems.length > 0) return { ok: false, problems: [...ignorance, ...tls.problems] };
     const alone = this.renewal.compile(written);
     const failed = rehearse(alone, written.tests).filter((test) => !test.passed);
     if (failed.length > 0) return { ok: false, problems: failed.map((test) => `test failed: ${test.message}`) };
     const blocked = await blockedVips(vipsOf(written), this.vipsInForce(), this.sockets.vips);
     if (blocked.length > 0) return { ok: false, problems: blocked };
     const document = lay(written);
-    return { ok: true, document, image: document === written ? alone : this.renewal.compile(document) };
+    return { ok: true, document, tls, image: document === written ? alone : this.renewal.compile(document) };
   }
 
   /** What databases and name servers do not tell of a document that was prepared or applied, a line each. */
@@ -178,14 +175,17 @@ export class Node implements NodeView {
     const { document, image } = prepared;
     const generation = ++this.generations;
     const resolved = this.renewal.resolve(document);
+    const untake = prepared.tls.take();
     let common: Omit<Plan, 'ledger'>;
     try {
       common = this.planOf(document, resolved, image, generation);
     } catch (error) {
+      untake();
       return this.refuse([(error as Error).message]);
     }
     const swap = await this.swaps.to(common, image);
     if (!swap.ok) {
+      untake();
       if (this.inForce !== null) this.planner.settle(this.inForce.resolved.document);
       return this.refuse([...new Set(swap.failures.map(({ endpoint, code }) => explainListenError(endpointOf(document, endpoint), code)))]);
     }
@@ -196,15 +196,14 @@ export class Node implements NodeView {
     this.refusal = null;
     const sum = (of: (answer: Swapped) => number) => [...swap.answers.values()].reduce((total, answer) => total + of(answer), 0);
     const milliseconds = Math.round(performance.now() - startedAt);
-    const outcome = {
+    return {
       ok: true,
       generation,
       revoked: sum((answer) => answer.cut),
       draining: sum((answer) => answer.draining),
       kept: sum((answer) => answer.kept),
       milliseconds,
-    } as const;
-    return outcome;
+    };
   }
 
   private planOf(document: Document, resolved: Resolved, image: Image, generation: number): Omit<Plan, 'ledger'> {
@@ -338,7 +337,7 @@ export class Node implements NodeView {
   }
 
   certificates(): ReturnType<NodeView['certificates']> {
-    return { inUse: this.tls.certificates(), failures: this.tls.failures };
+    return { inUse: this.tls.certificates(), revocations: this.tls.revocations(), failures: this.tls.failures };
   }
 
   workers(): WorkerState[] {

@@ -117,7 +117,7 @@ function httpFamilies(counters: Counters, document: Document): MetricFamily[] {
 /** Applications that have never spoken TLS have no series. */
 function tlsFamilies(view: NodeView, counters: Counters): MetricFamily[] {
   const speaking = counters.applications.filter((a) => a.handshakes.some(({ count }) => count > 0));
-  const { inUse, failures } = view.certificates();
+  const { inUse, revocations, failures } = view.certificates();
   return [
     counter(
       'bulkhead_tls_handshakes_total',
@@ -128,6 +128,13 @@ function tlsFamilies(view: NodeView, counters: Counters): MetricFamily[] {
       'bulkhead_certificate_expiry_seconds',
       'End of a certificate in use, in seconds since the epoch.',
       inUse.map(({ application, name, notAfter }) => ({ labels: { application, name }, value: notAfter / 1000 })),
+    ),
+    gauge(
+      'bulkhead_revocation_list_expiry_seconds',
+      'End of a list of revoked client certificates in use, in seconds since the epoch; then every client of its issuer is refused.',
+      revocations
+        .filter(({ nextUpdate }) => nextUpdate < Number.POSITIVE_INFINITY)
+        .map(({ application, issuer, nextUpdate }) => ({ labels: { application, issuer }, value: nextUpdate / 1000 })),
     ),
     counter(
       'bulkhead_certificate_reload_failures_total',

@@ -20,7 +20,11 @@ export interface NodeView {
   /** Servers by name, each as one. */
   serverNames(): ServerNameState[];
   /** Certificates of applications, and how often new ones were no good. */
-  certificates(): { readonly inUse: readonly CertificateState[]; readonly failures: number };
+  certificates(): {
+    readonly inUse: readonly CertificateState[];
+    readonly revocations: readonly RevocationState[];
+    readonly failures: number;
+  };
   /** Key sets of token issuers. */
   tokenKeys(): TokenKeysState[];
   workers(): WorkerState[];
@@ -165,6 +169,14 @@ export interface TokenKeysState {
   readonly failed: number;
   /** Why it could not be had the last time; null where it was. */
   readonly fault: string | null;
+}
+
+/** A list of revoked client certificates. */
+export interface RevocationState {
+  readonly application: string;
+  readonly issuer: string;
+  /** Milliseconds since the epoch; Infinity where it says no end. */
+  readonly nextUpdate: number;
 }
 
 export interface CertificateState {

@@ -1,24 +1,19 @@
 /** Reads the files that TLS is made of, and says of each what is wrong with it. Nothing here keeps or watches anything. */
 import { createPrivateKey, hash, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
-import { isAbsolute } from 'node:path';
-import { cwd } from 'node:process';
 import { createSecureContext } from 'node:tls';
 import type { Application, Place, Pool, Problem } from '../../config/document.ts';
-import type { CertificateFiles, ClientCertificates, ServerTls, TlsTermination } from '../../config/tls.ts';
+import type { CertificateFiles, ServerTls, TlsTermination } from '../../config/tls.ts';
 import { ServerContexts } from './contexts.ts';
+import { attempt, Findings, readBytes, readText } from './file-findings.ts';
 import { hostNamesOf } from './identities.ts';
 import type { CertificateMaterial, ClientMaterial, ServerMaterial } from './material.ts';
 import { readOcspResponse, withoutZeros } from './ocsp-response.ts';
-
-/** A bundle of every public authority has 250 KiB; revocation lists may be larger. */
-export const TLS_FILE_BYTES_MAX = 16 * 1024 * 1024;
-/** Told this long before the end, in time for somebody to come. */
-export const EXPIRES_SOON_MS = 14 * 24 * 3_600_000;
+import { EXPIRES_SOON_MS, PEM, readAuthorities, readClients } from './reading-clients.ts';
+import type { RevocationList } from './revocation-list.ts';
 
 /** Chains that lead anywhere are shorter; the rest of a longer one is not looked at. */
 const CHAIN_MAX = 16;
-const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+const PEM_BEGIN = '-----BEGIN CERTIFICATE-----';
 
 /** A certificate as metrics show it. */
 export interface CertificateFact {
@@ -29,80 +24,88 @@ export interface CertificateFact {
 }
 
 export interface Read<T> {
-  /** null where an error stands among the problems. */
+  /** null where something is missing that cannot be done without: then there is an error among the problems. */
   readonly material: T | null;
   readonly problems: readonly Problem[];
+  /** Of the material, in its order. */
   readonly certificates: readonly CertificateFact[];
+  readonly revocations: readonly RevocationList[];
 }
 
-/** Collects what is wrong with the files of one owner. */
-class Findings {
-  readonly problems: Problem[] = [];
-  readonly certificates: CertificateFact[] = [];
-
-  error(code: string, path: string, place: Place | null, message: string): null {
-    this.problems.push({ code, severity: 'error', path, place, message });
-    return null;
-  }
-
-  warning(code: string, path: string, place: Place | null, message: string): void {
-    this.problems.push({ code, severity: 'warning', path, place, message });
-  }
-
-  get good(): boolean {
-    return !this.problems.some((problem) => problem.severity === 'error');
-  }
+/** A certificate, and what is shown of it. */
+interface OneRead {
+  readonly material: CertificateMaterial;
+  readonly fact: CertificateFact;
 }
 
 /** `tickets` are not files, and are added by whoever keeps them. */
-export function readServer(application: Application, tls: TlsTermination, nowMs: number): Read<Omit<ServerMaterial, 'tickets'>> {
+export type FilesOfServer = Omit<ServerMaterial, 'tickets'>;
+
+/**
+ * `before`: what was read of the same section earlier, of which each file that is no good now leaves its part in use. null: every error leaves
+ * nothing.
+ */
+export function readServer(
+  application: Application,
+  tls: TlsTermination,
+  nowMs: number,
+  before: Read<FilesOfServer> | null,
+): Read<FilesOfServer> {
   const findings = new Findings();
   const path = `/applications/${application.name}/tls`;
-  const certificates = tls.certificates.map((files, index) => readCertificate(files, `${path}/certificates/${index}`, nowMs, findings));
-  const clients = tls.clients === null ? null : readClients(tls.clients, `${path}/clients`, findings);
-  if (!findings.good) return { material: null, problems: findings.problems, certificates: findings.certificates };
+  const kept = before?.material ?? null;
+  const read = tls.certificates.map((files, index) => {
+    const earlier = kept === null ? null : { material: kept.certificates[index]!, fact: before!.certificates[index]! };
+    return readCertificate(files, `${path}/certificates/${index}`, nowMs, findings, earlier);
+  });
+  const earlier = kept === null || kept.clients === null ? null : { material: kept.clients, revocations: before!.revocations };
+  const clients = tls.clients === null ? null : readClients(tls.clients, `${path}/clients`, nowMs, findings, earlier);
+  const { problems } = findings;
+  const nothing = { material: null, problems, certificates: [], revocations: [] };
+  if (!findings.good && kept === null) return nothing;
   const said = {
     kind: 'terminate' as const,
-    certificates: certificates as CertificateMaterial[],
+    certificates: read.map((one) => one!.material),
     minimum: tls.minimum === '1.3' ? ('TLSv1.3' as const) : ('TLSv1.2' as const),
     ciphers: tls.ciphers.join(':'),
     curves: tls.curves.join(':'),
     alpn: tls.alpn,
-    clients,
+    clients: clients?.material ?? null,
   };
   // A session of one application, or under other authorities, is none here.
-  const realm = JSON.stringify([application.name, clients]);
+  const realm = JSON.stringify([application.name, said.clients]);
   const material = { ...said, realm, id: identify([said, realm, tls.tickets]) };
   try {
     new ServerContexts({ ...material, tickets: null }, Date.now);
   } catch (error) {
     const what = (error as Error).message;
-    findings.error(
-      'tls-unusable',
-      path,
-      tls.place,
-      `What is said of TLS cannot be had together (${what}). Leave out ciphers: and curves: first.`,
-    );
-    return { material: null, problems: findings.problems, certificates: findings.certificates };
+    const remedy = 'Leave out ciphers: and curves: first.';
+    findings.error('tls-unusable', path, tls.place, `What is said of TLS cannot be had together (${what}). ${remedy}`);
+    return nothing;
   }
-  return { material, problems: findings.problems, certificates: findings.certificates };
+  return { material, problems, certificates: read.map((one) => one!.fact), revocations: clients?.revocations ?? [] };
 }
 
-export function readClient(pool: Pool, tls: ServerTls, nowMs: number): Read<ClientMaterial> {
+/** `before`: as above. */
+export function readClient(pool: Pool, tls: ServerTls, nowMs: number, before: Read<ClientMaterial> | null): Read<ClientMaterial> {
   const findings = new Findings();
   const path = `/pools/${pool.name}/tls`;
-  const ca = tls.verify.kind === 'file' ? readAuthorities(tls.verify.ca, `${path}/verify`, tls.place, findings) : null;
-  const own = tls.client === null ? null : readCertificate({ ...tls.client, ocsp: null }, path, nowMs, findings);
-  if (!findings.good) return { material: null, problems: findings.problems, certificates: findings.certificates };
+  const kept = before?.material ?? null;
+  const read = tls.verify.kind === 'file' ? readAuthorities(tls.verify.ca, `${path}/verify`, tls.place, findings) : null;
+  const own = tls.client === null ? null : readCertificate({ ...tls.client, ocsp: null }, path, nowMs, findings, null);
+  const { problems } = findings;
+  if (!findings.good && kept === null) return { material: null, problems, certificates: [], revocations: [] };
+  const ca = read ?? kept?.ca ?? null;
   const said = {
     ca,
     verifies: tls.verify.kind !== 'off',
     sni: tls.sni,
-    certificate: own?.certificate ?? null,
-    key: own?.key ?? null,
+    certificate: own?.material.certificate ?? kept?.certificate ?? null,
+    key: own?.material.key ?? kept?.key ?? null,
     alpn: tls.alpn,
   };
-  return { material: { ...said, id: identify(said) }, problems: findings.problems, certificates: findings.certificates };
+  const certificates = own === null ? (before?.certificates ?? []) : [own.fact];
+  return { material: { ...said, id: identify(said) }, problems, certificates, revocations: [] };
 }
 
 /** The files of an owner, in the order in which they are read. */
@@ -115,20 +118,46 @@ export function filesOf(tls: TlsTermination | ServerTls): string[] {
   return tls.client === null ? ca : [...ca, tls.client.certificate, tls.client.key];
 }
 
-function readCertificate(files: CertificateFiles, path: string, nowMs: number, findings: Findings): CertificateMaterial | null {
+/** The certificate of the files; `before`, or null where there is none, where they are no good. */
+function readCertificate(files: CertificateFiles, path: string, nowMs: number, findings: Findings, before: OneRead | null): OneRead | null {
   const { places } = files;
   const place = places.certificate;
   const certificate = readText(files.certificate, `${path}/certificate`, place, findings);
   const key = readText(files.key, `${path}/key`, places.key, findings);
-  if (certificate === null || key === null) return null;
+  if (certificate === null || key === null) return before;
+  const pair = readPair(files, certificate, key, path, findings);
+  if (pair === null) return before;
+  const { leaf, able } = pair;
+  noteEnd(leaf, files.certificate, path, place, nowMs, findings);
+  noteOrder(certificate, files.certificate, path, place, findings);
+  const staple = files.ocsp === null ? NO_STAPLE : readStaple(files.ocsp, leaf, `${path}/ocsp`, places.ocsp, nowMs, findings);
+  // One that was read before is about the certificate that was.
+  const earlier = before?.material.certificate === certificate ? before!.material : NO_STAPLE;
+  const { ocsp, ocspUntil } = staple ?? earlier;
+  const material = { certificate, key, ocsp, ocspUntil, names: hostNamesOf(leaf), ...able };
+  return { material, fact: { name: nameOf(leaf), notAfter: Date.parse(leaf.validTo) } };
+}
+
+type Ability = Pick<CertificateMaterial, 'kind' | 'schemes'>;
+
+/** Two texts that belong together, and can be used; null where an error is among the findings. */
+function readPair(
+  files: CertificateFiles,
+  certificate: string,
+  key: string,
+  path: string,
+  findings: Findings,
+): { readonly leaf: X509Certificate; readonly able: Ability } | null {
+  const { places } = files;
+  const place = places.certificate;
   const leaf = attempt(() => new X509Certificate(certificate));
-  if (leaf === null)
-    return findings.error(
-      'certificate-unusable',
-      `${path}/certificate`,
-      place,
-      `${files.certificate} holds no certificate in PEM. It begins with -----BEGIN CERTIFICATE-----; convert DER with openssl x509 -inform der.`,
-    );
+  if (leaf === null) {
+    const remedy = certificate.includes(PEM_BEGIN)
+      ? 'What begins with -----BEGIN CERTIFICATE----- there is cut off or damaged: write the file anew.'
+      : 'It begins with -----BEGIN CERTIFICATE-----; convert DER with openssl x509 -inform der.';
+    const message = `${files.certificate} holds no certificate in PEM. ${remedy}`;
+    return findings.error('certificate-unusable', `${path}/certificate`, place, message);
+  }
   const secret = attempt(() => createPrivateKey(key));
   if (secret === null)
     return findings.error(
@@ -152,10 +181,7 @@ function readCertificate(files: CertificateFiles, path: string, nowMs: number, f
       place,
       `${files.certificate} and ${files.key} cannot be used for TLS: the key must be RSA of 2,048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519.`,
     );
-  noteEnd(leaf, files.certificate, path, place, nowMs, findings);
-  noteOrder(certificate, files.certificate, path, place, findings);
-  const staple = files.ocsp === null ? NO_STAPLE : readStaple(files.ocsp, leaf, `${path}/ocsp`, places.ocsp, nowMs, findings);
-  return { certificate, key, ...staple, names: hostNamesOf(leaf), ...able };
+  return { leaf, able };
 }
 
 /** RFC 8446 §4.4.2: each certificate should be followed by the one that issued it; many clients look no further than that. */
@@ -176,7 +202,6 @@ function noteOrder(certificate: string, file: string, path: string, place: Place
 
 function noteEnd(leaf: X509Certificate, file: string, path: string, place: Place, nowMs: number, findings: Findings): void {
   const notAfter = Date.parse(leaf.validTo);
-  findings.certificates.push({ name: nameOf(leaf), notAfter });
   const at = `${path}/certificate`;
   const day = new Date(notAfter).toISOString();
   if (notAfter <= nowMs) findings.warning('certificate-expired', at, place, `${file} ended at ${day}, and clients refuse it. Renew it.`);
@@ -186,48 +211,26 @@ function noteEnd(leaf: X509Certificate, file: string, path: string, place: Place
     findings.warning('certificate-not-yet', at, place, `${file} is good from ${new Date(leaf.validFrom).toISOString()} on only.`);
 }
 
-function readClients(clients: ClientCertificates, path: string, findings: Findings): ServerMaterial['clients'] {
-  const ca = readAuthorities(clients.ca, `${path}/ca`, clients.place, findings);
-  const crl = clients.crl === null ? null : readText(clients.crl, `${path}/crl`, clients.place, findings);
-  if (crl !== null && attempt(() => createSecureContext({ crl })) === null)
-    findings.error(
-      'crl-unusable',
-      `${path}/crl`,
-      clients.place,
-      `${clients.crl} holds no revocation list in PEM. It begins with -----BEGIN X509 CRL-----; convert DER with openssl crl -inform der.`,
-    );
-  return ca === null ? null : { required: clients.required, ca, crl };
-}
-
-function readAuthorities(file: string, path: string, place: Place, findings: Findings): string | null {
-  const text = readText(file, path, place, findings);
-  if (text === null) return null;
-  const found = text.match(PEM) ?? [];
-  if (found.length > 0 && found.every((pem) => attempt(() => new X509Certificate(pem)) !== null)) return text;
-  return findings.error(
-    'authorities-unusable',
-    path,
-    place,
-    `${file} holds no certificates of authorities in PEM. Put at least one in it.`,
-  );
-}
-
 type Staple = Pick<CertificateMaterial, 'ocsp' | 'ocspUntil'>;
 
 const NO_STAPLE: Staple = { ocsp: null, ocspUntil: Number.POSITIVE_INFINITY };
 
 /**
  * An OCSP response that clients would refuse is worse than none, and is left out. That is no error: it comes with every renewal, in which the
- * certificate is there before its response.
+ * certificate is there before its response. null for what is none.
  */
-function readStaple(file: string, leaf: X509Certificate, path: string, place: Place, nowMs: number, findings: Findings): Staple {
+function readStaple(file: string, leaf: X509Certificate, path: string, place: Place, nowMs: number, findings: Findings): Staple | null {
   const bytes = readBytes(file, path, place, findings);
-  if (bytes === null) return NO_STAPLE;
+  if (bytes === null) return null;
   const response = readOcspResponse(bytes);
   if (response === null) {
     const remedy = 'Write one with openssl ocsp -respout.';
-    findings.error('ocsp-unusable', path, place, `${file} holds no OCSP response in DER that says how a certificate stands. ${remedy}`);
-    return NO_STAPLE;
+    return findings.error(
+      'ocsp-unusable',
+      path,
+      place,
+      `${file} holds no OCSP response in DER that says how a certificate stands. ${remedy}`,
+    );
   }
   const { serial, status, thisUpdate, nextUpdate } = response;
   const skip = (code: string, why: string, remedy: string) => {
@@ -247,28 +250,10 @@ function readStaple(file: string, leaf: X509Certificate, path: string, place: Pl
   return { ocsp: new Uint8Array(bytes), ocspUntil: nextUpdate };
 }
 
-function readText(file: string, path: string, place: Place, findings: Findings): string | null {
-  return readBytes(file, path, place, findings)?.toString('latin1') ?? null;
-}
-
-function readBytes(file: string, path: string, place: Place, findings: Findings): Buffer | null {
-  try {
-    if (statSync(file).size > TLS_FILE_BYTES_MAX)
-      return findings.error('file-unreadable', path, place, `${file} has more than ${TLS_FILE_BYTES_MAX} bytes. Name another file.`);
-    return readFileSync(file);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const remedy = isAbsolute(file)
-      ? 'The user of the node must be able to read it.'
-      : `Paths are relative to the working directory, which is ${cwd()} here; the user of the node must be able to read the file.`;
-    return findings.error('file-unreadable', path, place, `${file} cannot be read (${code ?? message}). ${remedy}`);
-  }
-}
-
 const CURVE_SCHEMES: Readonly<Record<string, number>> = { prime256v1: 0x0403, secp384r1: 0x0503, secp521r1: 0x0603 };
 
 /** What a key can sign with; null for kinds that TLS does not know. */
-function ability(key: KeyObject): Pick<CertificateMaterial, 'kind' | 'schemes'> | null {
+function ability(key: KeyObject): Ability | null {
   switch (key.asymmetricKeyType) {
     case 'rsa':
       return { kind: 'rsa', schemes: [0x0804, 0x0805, 0x0806] };
@@ -289,14 +274,6 @@ function ability(key: KeyObject): Pick<CertificateMaterial, 'kind' | 'schemes'> 
 
 function nameOf(leaf: X509Certificate): string {
   return hostNamesOf(leaf)[0] ?? leaf.subject?.replaceAll('\n', ', ') ?? 'nobody';
-}
-
-function attempt<T>(run: () => T): T | null {
-  try {
-    return run();
-  } catch {
-    return null;
-  }
 }
 
 function identify(value: unknown): string {

@@ -6,32 +6,50 @@ import { statSync } from 'node:fs';
 import type { Application, Document, Pool, Problem } from '../../config/document.ts';
 import { formatProblem } from '../../config/problem.ts';
 import type { ServerTls, TlsTermination } from '../../config/tls.ts';
-import type { ClientMaterial, PlannedTls, ServerMaterial } from './material.ts';
-import { type CertificateFact, EXPIRES_SOON_MS, filesOf, type Read, readClient, readServer } from './reading.ts';
+import type { ClientMaterial, PlannedTls } from './material.ts';
+import { type CertificateFact, type FilesOfServer, filesOf, type Read, readClient, readServer } from './reading.ts';
+import { EXPIRES_SOON_MS, endsSoon } from './reading-clients.ts';
 import { advance, beginChain, type TicketChain } from './tickets.ts';
 
 /** A renewal is a matter of days; a look at a few inodes costs nothing. */
 export const TLS_POLL_MS_DEFAULT = 2_000;
 
+/** Of warnings, those that come and go with time, and are told by the clock rather than as the files were read. */
+const TOLD_BY_TIME: ReadonlySet<string> = new Set(['certificate-expired', 'certificate-expires', 'crl-expired', 'crl-expires']);
+
 export interface TlsFileEvents {
-  /** Something new was read. */
-  changed(): void;
+  /** Something new was read, of these applications and pools. */
+  changed(whose: readonly string[]): void;
   trouble(what: string, message: string): void;
 }
 
-/** Whose files they are: an application or a pool. */
+type Material = FilesOfServer | ClientMaterial;
+
+/** What was read, and is in use. */
 interface Kept {
+  /** What the files looked like; empty where one could not be read, which may be over while it looks the same. */
   readonly stamp: string;
-  readonly read: Read<Omit<ServerMaterial, 'tickets'> | ClientMaterial>;
+  readonly read: Read<Material>;
+  /** Why files of it are no good, for which those that were read before stand in; null where all are. */
+  readonly why: string | null;
 }
 
+/** Whose files they are: an application or a pool. */
 interface Owner {
   readonly kind: 'application' | 'pool';
   readonly name: string;
-  /** With what the file says of it: a document that is only looked at leaves what is in use alone. */
+  /** With what the file says of it: another section begins anew. */
   readonly key: string;
   readonly tls: TlsTermination | ServerTls;
-  readonly read: (nowMs: number) => Kept['read'];
+  readonly read: (nowMs: number, before: Kept['read'] | null) => Kept['read'];
+}
+
+/** What the files of a document hold. Nothing of it is in use yet. */
+export interface Wanted {
+  /** Why the document cannot be applied; empty where it can. */
+  readonly problems: readonly string[];
+  /** The document is about to come into force. Answers how to take that back, where it does not. */
+  take(): () => void;
 }
 
 export class TlsFiles {
@@ -39,11 +57,11 @@ export class TlsFiles {
   readonly #now: () => number;
   #timer: NodeJS.Timeout | null = null;
   #owners: readonly Owner[] = [];
-  readonly #kept = new Map<string, Kept>();
-  /** What files looked like when they were no good: not tried again until they look different. */
-  readonly #failed = new Map<string, { readonly stamp: string; readonly why: string }>();
+  #kept: ReadonlyMap<string, Kept> = new Map();
   /** A renewal that is still being written looks different at each look, and is left alone. */
   readonly #seen = new Map<string, string>();
+  /** What was told of each owner at the last look. */
+  #told = new Map<string, ReadonlySet<string>>();
   readonly #chains = new Map<string, TicketChain>();
   failures = 0;
 
@@ -53,36 +71,44 @@ export class TlsFiles {
     if (pollMs !== null) this.#timer = setInterval(() => this.look(), pollMs).unref();
   }
 
-  /** Reads what a document names. Answers why it cannot be applied; empty where it can. */
-  want(document: Document): string[] {
-    const problems: Problem[] = [];
+  /** Reads what a document names. A section that is in force as it stands is no reason to refuse: what was read before stays in use. */
+  want(document: Document): Wanted {
+    const problems: string[] = [];
+    const fresh = new Map<string, Kept>();
     for (const owner of ownersOf(document)) {
+      const before = this.#kept.get(owner.key) ?? null;
       const stamp = stampOf(owner.tls);
-      if (this.#kept.get(owner.key)?.stamp === stamp) continue;
-      const read = owner.read(this.#now());
-      problems.push(...read.problems.filter((problem) => problem.severity === 'error'));
-      if (read.material !== null) this.#kept.set(owner.key, { stamp, read });
+      if (before?.stamp === stamp) continue;
+      const kept = this.#read(owner, stamp, before);
+      if (kept.read.material === null) problems.push(kept.why!);
+      else fresh.set(owner.key, kept);
     }
-    return problems.map(formatProblem);
+    const take = () => {
+      const before = this.#kept;
+      this.#kept = new Map([...before, ...fresh]);
+      return () => {
+        this.#kept = before;
+      };
+    };
+    return { problems, take };
   }
 
   /** The document is in force: its files are watched, and what only others named is forgotten. */
   settle(document: Document): void {
-    const before = new Set(this.#owners.map((owner) => owner.key));
     this.#owners = ownersOf(document);
     const keys = new Set(this.#owners.map((owner) => owner.key));
-    for (const owner of this.#owners) if (!before.has(owner.key)) this.#warn(owner, this.#kept.get(owner.key)?.read.problems ?? []);
-    for (const key of this.#kept.keys()) if (!keys.has(key)) this.#kept.delete(key);
-    for (const map of [this.#failed, this.#seen]) for (const key of map.keys()) if (!keys.has(key)) map.delete(key);
+    this.#kept = new Map([...this.#kept].filter(([key]) => keys.has(key)));
+    for (const map of [this.#seen, this.#told]) for (const key of map.keys()) if (!keys.has(key)) map.delete(key);
     const names = new Set(this.#owners.map((owner) => owner.name));
     for (const name of this.#chains.keys()) if (!names.has(name)) this.#chains.delete(name);
+    this.#tell();
   }
 
   /** What workers end TLS of an application with; null where it has none. Its files have been read by `want`. */
   application(application: Application): PlannedTls | null {
     const { tls, name } = application;
     if (tls === undefined || tls.kind === 'passthrough') return tls ?? null;
-    const material = this.#materialOf('application', name, tls) as Omit<ServerMaterial, 'tickets'>;
+    const material = this.#materialOf('application', name, tls) as FilesOfServer;
     return { ...material, tickets: tls.tickets === null ? null : this.#chain(name, tls.tickets.rotateMs) };
   }
 
@@ -97,26 +123,54 @@ export class TlsFiles {
 
   /** The certificates of applications in use. */
   certificates(): (CertificateFact & { readonly application: string })[] {
-    return this.#owners.flatMap(({ kind, key, name }) =>
-      kind === 'application' ? (this.#kept.get(key)?.read.certificates ?? []).map((fact) => ({ application: name, ...fact })) : [],
-    );
+    return this.#ofApplications(({ certificates }) => certificates);
   }
 
-  /** What is wrong now, by whose files they are: certificates that have ended or soon will, and files that cannot be read again. */
+  /** The lists of revoked client certificates in use. */
+  revocations(): { readonly application: string; readonly issuer: string; readonly nextUpdate: number }[] {
+    return this.#ofApplications(({ revocations }) => revocations.map(({ issuer, nextUpdate }) => ({ issuer: issuer.text, nextUpdate })));
+  }
+
+  #ofApplications<T extends object>(of: (read: Kept['read']) => readonly T[]): (T & { readonly application: string })[] {
+    return this.#owners.flatMap(({ kind, key, name }) => {
+      const kept = kind === 'application' ? this.#kept.get(key) : undefined;
+      return kept === undefined ? [] : of(kept.read).map((one) => ({ application: name, ...one }));
+    });
+  }
+
+  /** What is wrong now, by whose files they are: files that are no good, what peers will not like, and what has ended or soon will. */
   *troubles(): Iterable<readonly [subject: string, message: string]> {
+    for (const owner of this.#owners) yield* this.#troublesOf(owner);
+  }
+
+  *#troublesOf({ kind, name, key }: Owner): Iterable<readonly [subject: string, message: string]> {
+    const kept = this.#kept.get(key);
+    if (kept === undefined) return;
+    const of = `${kind} ${name}`;
+    const { material, problems, certificates, revocations } = kept.read;
+    if (kept.why !== null)
+      yield [`${of}, files`, `TLS files of ${of} are no good: ${kept.why} What was read before stays in use in their place.`];
+    for (const problem of problems)
+      if (problem.severity === 'warning' && !TOLD_BY_TIME.has(problem.code))
+        yield [`${of}, ${problem.code} at ${problem.path}`, formatProblem(problem)];
     const now = this.#now();
-    for (const { kind, key, name } of this.#owners) {
-      const of = `${kind} ${name}`;
-      const failure = this.#failed.get(key);
-      if (failure !== undefined)
-        yield [`${of}, files`, `The TLS files of ${of} are no good: ${failure.why} What was read before stays in use.`];
-      for (const { name: host, notAfter } of this.#kept.get(key)?.read.certificates ?? []) {
-        const day = new Date(notAfter).toISOString();
-        if (notAfter <= now)
-          yield [`${of}, ${host}`, `The certificate of ${host} for ${of} ended at ${day}, and its peers refuse it. Renew it.`];
-        else if (notAfter - now < EXPIRES_SOON_MS)
-          yield [`${of}, ${host}`, `The certificate of ${host} for ${of} ends at ${day}. Renew it; a new one is read without a restart.`];
-      }
+    for (const { name: host, notAfter } of certificates) {
+      const day = new Date(notAfter).toISOString();
+      if (notAfter <= now)
+        yield [`${of}, ${host}`, `The certificate of ${host} for ${of} ended at ${day}, and its peers refuse it. Renew it.`];
+      else if (notAfter - now < EXPIRES_SOON_MS)
+        yield [`${of}, ${host}`, `The certificate of ${host} for ${of} ends at ${day}. Renew it; a new one is read without a restart.`];
+    }
+    for (const list of revocations) {
+      if (!endsSoon(list, now)) continue;
+      const verb = list.nextUpdate <= now ? 'ended' : 'ends';
+      const what = `The revocation list of ${list.issuer.text} for ${of} ${verb} at ${new Date(list.nextUpdate).toISOString()}`;
+      yield [`${of}, revocation list of ${list.issuer.text}`, `${what}; from then on every client of it is refused. Renew it.`];
+    }
+    for (const [i, { ocspUntil }] of (material !== null && 'certificates' in material ? material.certificates : []).entries()) {
+      if (ocspUntil > now) continue;
+      const what = `The OCSP response for ${certificates[i]!.name} of ${of} held until ${new Date(ocspUntil).toISOString()}`;
+      yield [`${of}, OCSP response for ${certificates[i]!.name}`, `${what}, and is stapled no more. Fetch a new one.`];
     }
   }
 
@@ -127,43 +181,44 @@ export class TlsFiles {
 
   /** One look at all files. */
   look(): void {
-    let changed = false;
-    for (const owner of this.#owners) if (this.#renew(owner)) changed = true;
-    if (changed) this.#events.changed();
+    const changed = this.#owners.filter((owner) => this.#renew(owner)).map(({ kind, name }) => `${kind} ${name}`);
+    this.#tell();
+    if (changed.length > 0) this.#events.changed(changed);
   }
 
+  /** Whether something else is in use now. */
   #renew(owner: Owner): boolean {
     const { key } = owner;
+    const before = this.#kept.get(key)!;
     const stamp = stampOf(owner.tls);
-    if (stamp === this.#kept.get(key)?.stamp) {
-      // Also where somebody has put back what was there before.
-      this.#failed.delete(key);
-      return false;
-    }
-    if (stamp === this.#failed.get(key)?.stamp) return false;
+    if (stamp === before.stamp) return false;
     if (stamp !== this.#seen.get(key)) {
       this.#seen.set(key, stamp);
       return false;
     }
-    const read = owner.read(this.#now());
-    this.#warn(owner, read.problems);
-    if (read.material === null) {
-      this.failures++;
-      const why = read.problems
-        .filter((problem) => problem.severity === 'error')
-        .map(formatProblem)
-        .join(' ');
-      this.#failed.set(key, { stamp, why });
-      this.#events.trouble(owner.name, `${why} What was read before stays in use.`);
-      return false;
-    }
-    this.#failed.delete(key);
-    this.#kept.set(key, { stamp, read });
-    return true;
+    const kept = this.#read(owner, stamp, before);
+    this.#kept = new Map([...this.#kept, [key, kept]]);
+    if (kept.why !== null && kept.why !== before.why) this.failures++;
+    return kept.read.material!.id !== before.read.material!.id;
   }
 
-  #warn(owner: Owner, problems: readonly Problem[]): void {
-    for (const problem of problems) if (problem.severity === 'warning') this.#events.trouble(owner.name, formatProblem(problem));
+  #read(owner: Owner, stamp: string, before: Kept | null): Kept {
+    const read = owner.read(this.#now(), before?.read ?? null);
+    const errors = read.problems.filter(({ severity }) => severity === 'error');
+    const isUnread = errors.some(({ code }) => code === 'file-unreadable');
+    const why = errors.length === 0 ? null : errors.map(formatProblem).join(' ');
+    const stays = read.material === null && before !== null ? { ...before.read, problems: read.problems } : read;
+    return { stamp: isUnread ? '' : stamp, read: stays, why };
+  }
+
+  /** What is wrong since the last time is told. */
+  #tell(): void {
+    for (const owner of this.#owners) {
+      const before = this.#told.get(owner.key);
+      const now = new Set([...this.#troublesOf(owner)].map(([, message]) => message));
+      for (const message of now) if (before?.has(message) !== true) this.#events.trouble(owner.name, message);
+      this.#told.set(owner.key, now);
+    }
   }
 
   #chain(name: string, rotateMs: number): TicketChain {
@@ -176,7 +231,7 @@ export class TlsFiles {
 
 /** Everything that is wrong or doubtful in the files that a document names, for those who only look. */
 export function inspectTls(document: Document, nowMs = Date.now()): Problem[] {
-  return ownersOf(document).flatMap((owner) => owner.read(nowMs).problems);
+  return ownersOf(document).flatMap((owner) => owner.read(nowMs, null).problems);
 }
 
 function ownersOf(document: Document): Owner[] {
@@ -184,13 +239,14 @@ function ownersOf(document: Document): Owner[] {
   for (const application of document.applications) {
     const { tls, name } = application;
     if (tls?.kind !== 'terminate') continue;
-    const read = (nowMs: number) => readServer(application, tls, nowMs);
+    const read: Owner['read'] = (nowMs, before) => readServer(application, tls, nowMs, before as Read<FilesOfServer> | null);
     owners.push({ kind: 'application', name, key: keyOf('application', name, tls), tls, read });
   }
   for (const pool of document.pools) {
     const { tls, name } = pool;
     if (tls === undefined) continue;
-    owners.push({ kind: 'pool', name, key: keyOf('pool', name, tls), tls, read: (nowMs) => readClient(pool, tls, nowMs) });
+    const read: Owner['read'] = (nowMs, before) => readClient(pool, tls, nowMs, before as Read<ClientMaterial> | null);
+    owners.push({ kind: 'pool', name, key: keyOf('pool', name, tls), tls, read });
   }
   return owners;
 }

@@ -39,6 +39,9 @@ const FAULTS: Readonly<Record<HelloFault, string>> = {
 /** Whether there is GSSAPI encryption, and whether there is TLS. */
 const POSTGRES_REQUESTS_MAX = 2;
 
+/** Of a name in the journal; clients can make them as long as they like. */
+const NAME_CHARACTERS_MAX = 120;
+
 const HELLO = 0;
 const HANDSHAKE = 1;
 const OVER = 2;
@@ -161,9 +164,9 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
     const resumed = inner.isSessionReused();
     const version = inner.getProtocol() === 'TLSv1.3' ? '1.3' : '1.2';
     const identities = this.contexts!.material.clients === null ? [] : this.identify(handle);
-    if (identities === null) {
+    if (typeof identities === 'string') {
       this.count('client-certificate');
-      this.finish('policy', 'client certificate not accepted', true);
+      this.finish('policy', `client certificate not accepted: ${identities}`, true);
       return;
     }
     this.count(version === '1.3' ? (resumed ? 'resumed-1.3' : 'full-1.3') : resumed ? 'resumed-1.2' : 'full-1.2');
@@ -173,17 +176,18 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
     this.pass(handle, null, { sni, alpn, ja4, terminated: true, version, cipher, agreed: agreed === false ? null : agreed }, identities);
   }
 
-  /** Who the client is by its certificate; null where that is not good. A session that is resumed carries the certificate along. */
-  private identify({ inner }: TlsHandle): string[] | null {
+  /** Who the client is by its certificate; why not, where that is not good. A session that is resumed carries the certificate along. */
+  private identify({ inner }: TlsHandle): string[] | string {
     const raw = inner.getPeerCertificate(true)?.raw;
-    if (raw === undefined) return this.contexts!.material.clients!.required ? null : [];
-    if (inner.verifyError()) return null;
+    if (raw === undefined) return this.contexts!.material.clients!.required ? 'none was sent' : [];
+    const error = inner.verifyError();
     try {
       const certificate = new X509Certificate(raw);
+      if (error) return refusalOf(reasonOf(error.code ?? error.message), certificate);
       // Verified when the session began; its end may have come since.
-      return Date.parse(certificate.validTo) < Date.now() ? null : identitiesOf(certificate);
+      return Date.parse(certificate.validTo) < Date.now() ? refusalOf('cert has expired', certificate) : identitiesOf(certificate);
     } catch {
-      return null;
+      return 'it cannot be read';
     }
   }
 
@@ -296,6 +300,12 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
     } else if (reset) handle.reset();
     else setImmediate(() => handle.close());
   }
+}
+
+/** Why a certificate was refused, and which: whoever sent it is looked for by this. */
+function refusalOf(why: string, { subject, issuer, serialNumber }: X509Certificate): string {
+  const line = (name: string | undefined) => (name ?? 'nobody').replaceAll('\n', ', ').slice(0, NAME_CHARACTERS_MAX);
+  return `${why} (${line(subject)}; serial number ${serialNumber.slice(0, NAME_CHARACTERS_MAX)}; issued by ${line(issuer)})`;
 }
 
 /** `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA` as `tlsv1 alert unknown ca`. */

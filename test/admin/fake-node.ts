@@ -215,7 +215,7 @@ export function fakeNode(more: Partial<FakeState> = {}): { state: FakeState; vie
     counters: () => state.counters,
     servers: () => state.servers,
     serverNames: () => [],
-    certificates: () => ({ inUse: [], failures: 0 }),
+    certificates: () => ({ inUse: [], revocations: [], failures: 0 }),
     workers: () => [1, 2].map((id) => ({ id, generation: state.generation, connections: Math.ceil(state.live.length / 2) })),
     liveFlows: async (limit) => state.live.slice(0, limit),
     flow: async (receipt) => [...state.live, ...state.ended].find((f) => f.receipt === receipt) ?? null,

@@ -93,6 +93,26 @@ describe('required and optional', () => {
     expect(await outcome(port, shown(ana))).toBe('served');
     expect(await outcome(port, shown(bob))).toMatch(/^ERR_SSL_.*ALERT/);
   });
+
+  it('are told apart in the journal: why not, and who it was', async () => {
+    const [bob, eve, late] = [
+      authority.issue({ subject: '/CN=bob' }),
+      strangers.issue({ subject: '/CN=eve' }),
+      authority.issue({ subject: `/CN=late/OU=${'x'.repeat(60)}/O=${'y'.repeat(60)}`, days: -1 }),
+    ];
+    const { port, at } = await start(`ca: ${authority.ca}, crl: ${authority.revoke(bob)}`);
+    for (const who of [bob, eve, late]) expect(await outcome(port, shown(who))).toMatch(/^ERR_SSL_.*ALERT/);
+    const reasons = (await at.records(3)).map(({ reason, ended_by }) => [ended_by, reason]);
+    const refused = 'client certificate not accepted:';
+    expect(reasons).toEqual([
+      ['policy', expect.stringMatching(`^${refused} cert revoked \\(CN=bob; serial number [0-9A-F]+; issued by CN=Test Authority\\)$`)],
+      [
+        'policy',
+        expect.stringMatching(`^${refused} unable to verify leaf signature \\(CN=eve; serial number [0-9A-F]+; issued by CN=Strangers\\)$`),
+      ],
+      ['policy', expect.stringMatching(`^${refused} cert has expired \\(CN=late, OU=x{60}, O=y{40,50}; serial number`)],
+    ]);
+  });
 });
 
 describe('identities', () => {

@@ -1,30 +1,40 @@
 /** What is wrong with the files of TLS, as `check` says it. */
-import { appendFileSync, copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatProblem } from '../../config/problem.ts';
 import { alternativeNames } from '../../proxy/tls/identities.ts';
-import { inspectTls, TlsFiles } from '../../proxy/tls/tls-files.ts';
+import { inspectTls } from '../../proxy/tls/tls-files.ts';
 import { documentOf } from '../node/harness.ts';
 import { Authority, type Issued } from './authority.ts';
 import { yamlOf } from './edge.ts';
 
+const DAY_MS = 24 * 3_600_000;
+
 let authority: Authority;
+let strangers: Authority;
 let good: Issued;
 let other: Issued;
 
 beforeAll(() => {
   authority = new Authority();
+  strangers = new Authority('Strangers');
   good = authority.issue({ names: ['DNS:shop.example.com'] });
   other = authority.issue();
   writeFileSync(authority.path('noise.pem'), 'noise');
 });
 
-afterAll(() => authority.remove());
+afterAll(() => {
+  authority.remove();
+  strangers.remove();
+});
 
 const pair = (certificate: string, key: string, more = '') => `{ certificates: [{ certificate: ${certificate}, key: ${key}${more} }] }`;
 
+const clients = (ca: string, crl: string) =>
+  `{ certificates: [{ certificate: ${good.certificate}, key: ${good.key} }], clients: { ca: ${ca}, crl: ${crl} } }`;
+
 describe('files', () => {
-  const table: readonly { what: string; tls: () => string; says: RegExp | null }[] = [
+  const table: readonly { what: string; tls: () => string; after?: number; says: RegExp | null }[] = [
     { what: 'all is well', tls: () => pair(good.certificate, good.key), says: null },
     {
       what: 'the key of another',
@@ -39,7 +49,15 @@ describe('files', () => {
     {
       what: 'no certificate',
       tls: () => pair(authority.path('noise.pem'), good.key),
-      says: /error\[certificate-unusable\].*holds no certificate in PEM/,
+      says: /error\[certificate-unusable\].*holds no certificate in PEM.* convert DER/,
+    },
+    {
+      what: 'half a certificate',
+      tls: () => {
+        writeFileSync(authority.path('half.pem'), readFileSync(good.certificate, 'latin1').slice(0, 300));
+        return pair(authority.path('half.pem'), good.key);
+      },
+      says: /error\[certificate-unusable\].*is cut off or damaged/,
     },
     { what: 'no key', tls: () => pair(good.certificate, authority.path('noise.pem')), says: /error\[key-unusable\]/ },
     {
@@ -93,10 +111,33 @@ describe('files', () => {
         `{ certificates: [{ certificate: ${good.certificate}, key: ${good.key} }], clients: { ca: ${authority.ca}, crl: ${authority.ca} } }`,
       says: /error\[crl-unusable\]/,
     },
+    {
+      what: 'revocations that have ended',
+      tls: () => clients(authority.ca, authority.revoke()),
+      after: 31 * DAY_MS,
+      says: /warning\[crl-expired\].* The list of Test Authority in .* ended at .*T.*Z, and every client of it is refused\. Renew it/,
+    },
+    {
+      what: 'revocations that end soon',
+      tls: () => clients(authority.ca, authority.revoke()),
+      after: 24 * DAY_MS,
+      says: /warning\[crl-expires\].* ends at /,
+    },
+    { what: 'revocations as they should be', tls: () => clients(authority.ca, authority.revoke()), after: 5 * DAY_MS, says: null },
+    {
+      what: 'revocations of one authority, where there are two',
+      tls: () => {
+        const both = authority.path('both.pem');
+        writeFileSync(both, Buffer.concat([authority, strangers].map(({ ca }) => readFileSync(ca))));
+        return clients(both, authority.revoke());
+      },
+      says: /warning\[crl-missing\].* has no list of Strangers, so every client of it is refused/,
+    },
   ];
-  for (const { what, tls, says } of table)
+  for (const { what, tls, after = 0, says } of table)
     it(what, () => {
-      const problems = inspectTls(documentOf(yamlOf(8443, { tls: tls(), server: 9001 }))).map(formatProblem);
+      const document = documentOf(yamlOf(8443, { tls: tls(), server: 9001 }));
+      const problems = inspectTls(document, Date.now() + after).map(formatProblem);
       if (says === null) expect(problems).toEqual([]);
       else {
         expect(problems.join('\n')).toMatch(says);
@@ -188,47 +229,4 @@ describe('alternative names as Node writes them', () => {
     ],
   ];
   for (const [text, names] of table) it(text, () => expect(alternativeNames(text)).toEqual(names));
-});
-
-describe('files that a node uses', () => {
-  const DAY = 24 * 3_600_000;
-
-  /** In use, and looked at when the test says so. */
-  function inUse(issued: Issued) {
-    let now = Date.now();
-    const said: string[] = [];
-    const files = new TlsFiles({ changed: () => undefined, trouble: (_, message) => said.push(message) }, () => now, null);
-    const document = documentOf(yamlOf(8443, { tls: pair(issued.certificate, issued.key), server: 1 }));
-    expect(files.want(document)).toEqual([]);
-    files.settle(document);
-    return { files, said, troubles: () => [...files.troubles()], wait: (milliseconds: number) => (now += milliseconds) };
-  }
-
-  it('are in trouble from two weeks before the end of a certificate on, with no file touched', () => {
-    const { troubles, wait } = inUse(authority.issue({ names: ['DNS:shop.example.com'], days: 30 }));
-    expect(troubles()).toEqual([]);
-    wait(15 * DAY);
-    expect(troubles()).toEqual([]);
-    wait(2 * DAY);
-    expect(troubles()).toEqual([['application shop, shop.example.com', expect.stringMatching(/ends at .*Renew it/)]]);
-    wait(14 * DAY);
-    expect(troubles()).toEqual([['application shop, shop.example.com', expect.stringMatching(/ended at .*Renew it/)]]);
-  });
-
-  it('are in trouble while they cannot be read again, and no longer once what was there is back', () => {
-    const issued = authority.issue({ names: ['DNS:shop.example.com'], days: 30 });
-    const { files, said, troubles } = inUse(issued);
-    renameSync(issued.certificate, `${issued.certificate}.away`);
-    // Two looks: what looks different at each is still being written.
-    files.look();
-    files.look();
-    expect(said).toEqual([expect.stringMatching(/cannot be read \(ENOENT\).*What was read before stays in use/)]);
-    expect(troubles()).toEqual([
-      ['application shop, files', expect.stringMatching(/no good: .*\(ENOENT\).*What was read before stays in use/)],
-    ]);
-    renameSync(`${issued.certificate}.away`, issued.certificate);
-    files.look();
-    expect(troubles()).toEqual([]);
-    expect(files.failures).toBe(1);
-  });
 });
