@@ -184,6 +184,7 @@ export const LINES: readonly [what: string, line: string, says: string][] = [
   ['a zone', 'PROXY TCP6 fe80::1%eth0 2001:db8::2 1 2\r\n', 'malformed'],
   ['a host name', 'PROXY TCP4 localhost 198.51.100.2 1 2\r\n', 'malformed'],
   ['a line feed alone', 'PROXY TCP4 192.0.2.1 198.51.100.2 1 2\n', 'malformed'],
+  ['a line feed alone, behind a port that is one without its last digit', 'PROXY TCP4 192.0.2.1 198.51.100.2 1 22\n', 'malformed'],
   ['a NUL', 'PROXY TCP4 192.0.2.1\0 198.51.100.2 1 2\r\n', 'malformed'],
   ['no family', 'PROXY \r\n', 'malformed'],
   ['a line of 108 bytes', `PROXY UNKNOWN ${'a'.repeat(92)}\r\n`, 'too long'],

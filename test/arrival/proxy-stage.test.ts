@@ -1,4 +1,8 @@
-import type { Socket } from 'node:net';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { freePort, type RunningNode, startNode, startServer, type TestServer, until } from '../node/harness.ts';
 import { client } from '../relay/client.ts';
@@ -131,6 +135,14 @@ describe('behind a proxy that is listed', () => {
     expect([text, records[0]!.source]).toEqual(['hello', 'unix']);
   });
 
+  it('a unix client of a database has no address either', async () => {
+    const rules =
+      '{ name: six, from: ["::/0"], redis: { commands: [ping] }, action: allow }, { name: all, redis: { commands: [get] }, action: allow }';
+    const { records } = await sent({ rules }, PROXY, v2(0x21, 0x31, Buffer.alloc(216)), '*1\r\n$4\r\nPING\r\n');
+    expect(records.map(({ rule }) => rule)).not.toContain('six');
+    expect(records).toContainEqual(expect.objectContaining({ rule: 'default', verdict: 'deny' }));
+  });
+
   it.each([
     ['none', 'GET / HTTP/1.1\r\n\r\n', 'no header'],
     ['a wrong one', 'PROXY TCP4 1.2.3.4\r\n', 'malformed'],
@@ -158,7 +170,42 @@ describe('behind a proxy that is listed', () => {
   });
 });
 
+describe('who a client is by its certificate, as a header has it', () => {
+  const rules = '{ name: ana, identities: ["cn:ana"], action: allow }';
+  const shown = (client: number, verify: number) =>
+    binary('192.0.2.7', tlv(0x20, Buffer.concat([Buffer.from([client, 0, 0, 0, verify]), tlv(0x22, 'ana')])));
+
+  it('counts where the file says so', async () => {
+    expect((await sent({ rules, proxy: 'trust-identity: true' }, PROXY, shown(7, 0), 'hello')).records).toMatchObject([{ rule: 'ana' }]);
+  });
+
+  it('is nobody where the file says nothing', async () => {
+    expect((await sent({ rules }, PROXY, shown(7, 0), 'hello')).records).toMatchObject([{ rule: 'default', verdict: 'deny' }]);
+  });
+
+  it.each([
+    ['not verified', 3, 1],
+    ['not there', 1, 0],
+    ['shown without TLS', 6, 0],
+  ])('is nobody where that was %s', async (_what, flags, verify) => {
+    const { records } = await sent({ rules, proxy: 'trust-identity: true' }, PROXY, shown(flags, verify), 'hello');
+    expect(records).toMatchObject([{ rule: 'default', verdict: 'deny' }]);
+  });
+});
+
 describe('somebody who is not listed', () => {
+  it('is who it is on a unix socket, too, where addresses alone are listed', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bulkhead-'));
+    stops.push(() => rm(folder, { recursive: true }));
+    const echo = await server((socket) => void socket.pipe(socket));
+    const path = join(folder, 'vip');
+    await node(0, echo.port, { vip: `"unix:${path}"`, rules: '{ name: all, action: allow }' });
+    const one = connect(path);
+    stops.push(() => one.destroy());
+    one.end(header('192.0.2.7'));
+    expect(await text(one)).toBe(header('192.0.2.7'));
+  });
+
   it('is who it is, and what looks like a header of its is no header', async () => {
     const { text, records } = await sent({}, OTHER, `${header('192.0.2.7')}hello`);
     expect(text).toBe(`${header('192.0.2.7')}hello`);
@@ -193,6 +240,11 @@ describe('the source of a header', () => {
     expect(await open('192.0.2.1')).toBe('hi');
   });
 
+  it('takes the place of the proxy under the cap on all connections, rather than one beside it', async () => {
+    const words = { limits: 'connections: 1' };
+    for (let i = 0; i < 3; i++) expect((await sent(words, PROXY, header('192.0.2.7'), 'hello')).text).toBe('hello');
+  });
+
   it('is what a server hears of in X-Forwarded-For', async () => {
     const heads: string[] = [];
     const web = await server((socket) => {
@@ -208,6 +260,26 @@ describe('the source of a header', () => {
     await one.bytes(20);
     one.socket.destroy();
     expect(heads[0]).toMatch(/^x-forwarded-for: 192\.0\.2\.7\r$/im);
+  });
+
+  it('comes before requests that go on as they are, though the header came in parts', async () => {
+    const heads: string[] = [];
+    const web = await server((socket) => {
+      socket.on('data', (data) => {
+        heads.push(data.toString('latin1').split('\r\n', 1)[0]!);
+        socket.write('HTTP/1.1 204 No Content\r\n\r\n');
+      });
+    });
+    const port = await freePort();
+    const running = await node(port, web.port, { mode: 'http' });
+    const one = client(port, { localAddress: PROXY });
+    one.socket.write('PROXY TCP4 192.');
+    await until(() => running.application('app').connectionsActive === 1);
+    const requests = ['/a', '/b', '/c'].map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    one.socket.write(`${header('192.0.2.7').slice(15)}${requests.join('')}`);
+    await until(() => heads.length === 3 || one.text().includes(' 400 '));
+    one.socket.destroy();
+    expect(heads).toEqual(['GET /a HTTP/1.1', 'GET /b HTTP/1.1', 'GET /c HTTP/1.1']);
   });
 
   it.each([0x21, 0x22, 0x23])('is not taken from a header that says too much of TLS for a record: TLV %i', async (type) => {

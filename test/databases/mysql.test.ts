@@ -142,6 +142,11 @@ describe('a command', () => {
     ['that chooses a schema', Buffer.from('\x02shop'), { user: null, schema: 'shop' }],
     ['that chooses none', Buffer.from('\x02'), { user: null, schema: '' }],
     ['that changes the user', Buffer.from('\x11eve\0\x02abshop\0\x2d\0plugin\0', 'latin1'), { user: 'eve', schema: 'shop' }],
+    [
+      'that changes the user with a secret whose length is always one byte',
+      Buffer.from(`\x11eve\0\xfc${'s'.repeat(0xfc)}shop\0`, 'latin1'),
+      { user: 'eve', schema: 'shop' },
+    ],
     ['that changes the user and says no more', Buffer.from('\x11eve\0\0'), { user: 'eve', schema: '' }],
     ['that changes the user and is cut short', Buffer.from('\x11eve'), 'malformed'],
     ['that changes the user with a secret that does not fit', Buffer.from('\x11eve\0\x14'), 'malformed'],

@@ -113,6 +113,16 @@ const CASES: [what: string, bytes: Buffer, told: string][] = [
     ]),
     'repeated name',
   ],
+  [
+    'two words on replication',
+    startup([
+      ['user', 'ana'],
+      ['replication', 'database'],
+      ['replication', 'true'],
+    ]),
+    'repeated name',
+  ],
+  ['a CancelRequest with a longer secret than there is', hex('00 00 01 0d 04 d2 16 2e 00 00 04 d2'), 'malformed'],
   ['no user', startup([['database', 'a']]), 'no user'],
   ['nothing', startup([]), 'no user'],
   ['a name that a server would cut off', startup([['user', 'a'.repeat(64)]]), 'name too long'],

@@ -1,46 +1,13 @@
 /** Clients and servers that do what real ones do not, or not when it is wanted. */
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePort, type RunningNode, startNode, startServer, type TestServer, until } from '../node/harness.ts';
+import { until } from '../node/harness.ts';
 import { client } from '../relay/client.ts';
+import { scene, stops } from './scene.ts';
 
-const stops: (() => unknown)[] = [];
 afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
 });
-
-interface Scene {
-  readonly port: number;
-  readonly running: RunningNode;
-  readonly server: TestServer;
-  /** What each of the server's connections has read. */
-  readonly got: string[];
-}
-
-/** A node in front of a server that does as told with what it gets. */
-async function scene(rules: string, serve: (socket: Socket, text: string) => void, more = '', greeting?: Buffer): Promise<Scene> {
-  const got: string[] = [];
-  const server = await startServer((socket) => {
-    const index = got.push('') - 1;
-    if (greeting !== undefined) socket.write(greeting);
-    socket.on('data', (data) => {
-      got[index] += data.toString('latin1');
-      serve(socket, data.toString('latin1'));
-    });
-    socket.on('end', () => socket.end());
-  });
-  stops.push(() => server.close());
-  const port = await freePort();
-  const running = await startNode(`
-version: 1
-process: { workers: 1 }
-pools: { p: { servers: [127.0.0.1:${server.port}], ejection: off } }
-applications:
-  app: { vips: [127.0.0.1:${port}], mode: tcp, pool: p, ${more} rules: [${rules}] }
-`);
-  stops.push(() => running.stop());
-  return { port, running, server, got };
-}
 
 const NOPERM = '-NOPERM denied by policy, receipt ';
 const shown = (text: string) => text.replaceAll(/receipt [^\r]+/g, 'receipt');
@@ -125,6 +92,69 @@ describe('Redis', () => {
     expect(shown(one.text())).toMatch(/^\+OK\r\n\+QUEUED\r\n-NOPERM [^\r]*\r\n-EXECABORT [^\r]*\r\n\+QUEUED\r\n$/);
     expect(got[0]).not.toContain('EXEC');
     expect(got[0]).toContain('DISCARD');
+  });
+
+  it('a transaction that is over has no say in the next one', async () => {
+    const { port } = await scene(
+      RULES,
+      answering((command) => (command === 'EXEC' ? '*0\r\n' : '+OK\r\n')),
+    );
+    const one = client(port);
+    stops.push(() => one.socket.destroy());
+    one.socket.write('*1\r\n$5\r\nMULTI\r\nEXEC\r\nGET b\r\nMULTI\r\nEXEC\r\n');
+    await until(() => one.text().split('\r\n').length > 5);
+    expect(shown(one.text())).toBe(shown(`+OK\r\n*0\r\n${NOPERM}1\r\n+OK\r\n*0\r\n`));
+  });
+
+  it('who logs in where answers cannot be counted any more is nobody, and not who it was before', async () => {
+    const { port, got } = await scene(
+      `${RULES}, { name: bob, redis: { users: [bob], commands: [auth] }, action: allow }`,
+      answering(() => '+OK\r\n'),
+    );
+    const one = client(port);
+    stops.push(() => one.socket.destroy());
+    one.socket.write('*3\r\n$4\r\nAUTH\r\n$3\r\nana\r\n$2\r\npw\r\nGET b\r\nSUBSCRIBE x\r\nAUTH bob pw\r\nGET c\r\n');
+    await until(() => one.text().includes('NOPERM'));
+    expect(got[0]).toContain('$1\r\nb\r\n');
+    expect(got[0]).not.toContain('$1\r\nc\r\n');
+  });
+
+  it('a client that wants no answers hears what is denied all the same', async () => {
+    const { port } = await scene(`${RULES}, { name: mute, redis: { commands: ["client|reply"] }, action: allow }`, () => undefined);
+    const one = client(port);
+    stops.push(() => one.socket.destroy());
+    one.socket.write('*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$3\r\nOFF\r\nGET b\r\n');
+    await until(() => one.text().startsWith(NOPERM));
+  });
+
+  it.each([
+    ['a login', '*3\r\n$4\r\nAUTH\r\n$3\r\nana\r\n$2\r\npw\r\n', 0],
+    ['an answer before those of ours', GET_A, 1_024],
+  ])('a client that waits for %s is listened to for a while only', async (_what, first, denied) => {
+    const { port, running } = await scene(
+      RULES,
+      answering((command) => (command === 'GET a2' ? '+value\r\n' : null)),
+    );
+    const [one, other] = [client(port), client(port)];
+    stops.push(() => one.socket.destroy());
+    stops.push(() => other.socket.destroy());
+    one.socket.write(first);
+    for (let i = 0; i < 20; i++) one.socket.write(GET_B.repeat(20_000));
+    await until(() => running.application('app').bytesIn > 50_000);
+    for (let i = 1; i <= 30; i++) {
+      other.socket.write('*2\r\n$3\r\nGET\r\n$2\r\na2\r\n');
+      await other.bytes(i * '+value\r\n'.length);
+    }
+    expect(running.application('app').flowsClosed).toBe(denied);
+    expect(running.application('app').bytesIn).toBeLessThan(1_000_000);
+  });
+
+  it('a command that is too long to be judged is counted as a limit', async () => {
+    const { port, running } = await scene(RULES, () => undefined);
+    const one = client(port);
+    one.socket.write(`*2\r\n$3\r\nDEL\r\n$70000\r\n${'k'.repeat(70_000)}\r\n`);
+    await one.over;
+    expect(running.node.counters().limits.find(({ limit }) => limit === 'database-message-size')?.hits).toBe(1);
   });
 
   it('a client that takes no answers is not listened to without end', async () => {
@@ -225,96 +255,51 @@ describe('PostgreSQL', () => {
     expect(server.sockets).toHaveLength(0);
   });
 
+  const SSL_REQUEST = Buffer.from('0000000804d2162f', 'hex');
+
+  it('a client that goes on without waiting for the answer to its question is turned away', async () => {
+    const { port, running, server } = await scene(RULES, () => undefined);
+    const one = client(port);
+    one.socket.write(Buffer.concat([SSL_REQUEST, startup('ana')]));
+    await one.over;
+    expect(one.text()).toBe('');
+    expect(await running.records(1)).toMatchObject([{ verdict: null, reason: 'malformed startup' }]);
+    expect(server.sockets).toHaveLength(0);
+  });
+
+  it('a client that asks for encryption again and again is turned away', async () => {
+    const { port, running } = await scene(RULES, () => undefined);
+    const one = client(port);
+    for (const answer of ['N', 'NN']) {
+      one.socket.write(SSL_REQUEST);
+      await until(() => one.text() === answer);
+    }
+    one.socket.write(SSL_REQUEST);
+    await one.over;
+    expect(one.text()).toBe('NN');
+    expect(await running.records(1)).toMatchObject([{ verdict: null, reason: 'malformed startup' }]);
+  });
+
+  it('a session that is over cannot be cancelled any more', async () => {
+    const key = '000004d2deadbeef';
+    const { port, running, server } = await scene(RULES, (socket) => void socket.write(Buffer.from(`4b0000000c${key}`, 'hex')));
+    const one = client(port);
+    one.socket.write(startup('ana'));
+    await one.bytes(13);
+    one.socket.end();
+    await one.over;
+    const cancel = client(port);
+    cancel.socket.write(Buffer.from(`0000001004d2162e${key}`, 'hex'));
+    await cancel.over;
+    expect((await running.records(2))[1]).toMatchObject({ verdict: null, reason: 'cancels no session that is known' });
+    expect(server.sockets).toHaveLength(1);
+  });
+
   it('a client that does not say who it is has the time of detection', async () => {
     const { port, running } = await scene(RULES, () => undefined, 'timeouts: { detect: 150ms },');
     const one = client(port);
     one.socket.write(startup('ana').subarray(0, 12));
     expect(await one.over).toBe('ECONNRESET');
     expect(await running.records(1)).toMatchObject([{ verdict: null, reason: 'detect timeout' }]);
-  });
-});
-
-describe('MySQL', () => {
-  const RULES = '{ name: ana, mysql: { users: [ana] }, action: allow }';
-  const GREETING = Buffer.from(
-    '4a0000000a382e302e333600080000000102030405060708 00ffffff0200ffdf1500000000000000000000 0102030405060708090a0b0c00 6d7973716c5f6e61746976655f70617373776f726400'.replaceAll(
-      ' ',
-      '',
-    ),
-    'hex',
-  );
-  GREETING.writeUIntLE(GREETING.length - 4, 0, 3);
-  const login = (flags: number, user: string, schema = '') => {
-    const bytes = Buffer.alloc(36 + user.length + 2 + (schema === '' ? 0 : schema.length + 1));
-    bytes.writeUIntLE(bytes.length - 4, 0, 3);
-    bytes[3] = 1;
-    bytes.writeUInt32LE(flags, 4);
-    bytes.write(user, 36);
-    bytes.write(schema, 36 + user.length + 2);
-    return bytes;
-  };
-  const BASE = 0x8200;
-
-  it.each([
-    ['a user whom a rule allows', BASE, 'ana', true],
-    ['another user', BASE, 'eve', false],
-    ['one who compresses what is to come, though that was not offered', BASE | 0x20, 'ana', false],
-    ['one who encrypts it', BASE | 0x800, 'ana', false],
-  ])('%s', async (_what, flags, user, allowed) => {
-    const { port, got } = await scene(RULES, (socket) => void socket.write('hello'), '', GREETING);
-    const one = client(port);
-    const greeting = Buffer.from(await one.bytes(GREETING.length), 'latin1');
-    expect(greeting).toHaveLength(GREETING.length);
-    expect(greeting.equals(GREETING)).toBe(false);
-    expect(got[0]).toBe('');
-    one.socket.write(login(flags, user));
-    await one.bytes(GREETING.length + 5);
-    const words = one.text().slice(GREETING.length);
-    if (allowed) expect(words).toBe('hello');
-    else expect(words).toMatch(/#28000denied by policy, receipt /);
-    expect(got[0]).toBe(allowed ? login(flags, user).toString('latin1') : '');
-    one.socket.destroy();
-  });
-
-  it('a change of schema is judged wherever its packet is cut, and other commands pass', async () => {
-    const { port, got } = await scene(
-      '{ name: ana, mysql: { users: [ana], schemas: [shop] }, action: allow }',
-      () => undefined,
-      '',
-      GREETING,
-    );
-    const one = client(port);
-    stops.push(() => one.socket.destroy());
-    await one.bytes(GREETING.length);
-    one.socket.setNoDelay(true);
-    const packet = (text: string) => Buffer.concat([Buffer.from([text.length, 0, 0, 0]), Buffer.from(text, 'latin1')]);
-    const first = login(BASE | 8, 'ana', 'shop');
-    one.socket.write(first);
-    const commands = [packet('\x03select 1'), packet('\x02secret'), packet('\x02shop'), packet('\x0e')];
-    for (const byte of Buffer.concat(commands)) {
-      one.socket.write(Buffer.from([byte]));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    const passed = Buffer.concat([first, commands[0]!, commands[2]!, commands[3]!]).toString('latin1');
-    await until(() => got[0] === passed);
-    expect(one.text().slice(GREETING.length)).toContain('\0\0\x01\xff\x14\x04#42000denied by policy, receipt ');
-  });
-
-  it('a command that comes with the login is judged as well', async () => {
-    const { port, got } = await scene(
-      '{ name: ana, mysql: { users: [ana], schemas: [shop] }, action: allow }',
-      () => undefined,
-      '',
-      GREETING,
-    );
-    const one = client(port);
-    stops.push(() => one.socket.destroy());
-    await one.bytes(GREETING.length);
-    const first = login(BASE | 8, 'ana', 'shop');
-    const change = Buffer.concat([Buffer.from([7, 0, 0, 0]), Buffer.from('\x02secret', 'latin1')]);
-    one.socket.write(Buffer.concat([first, change, Buffer.from([1, 0, 0, 0, 0x0e])]));
-    await until(() => got[0]!.endsWith('\x0e'));
-    expect(got[0]).not.toContain('secret');
-    expect(one.text()).toContain('#42000denied by policy, receipt ');
   });
 });

@@ -166,6 +166,7 @@ describe('messages (§8.1)', () => {
       ['8.2.2', 'te: trailers', status('200'), get(['te', 'trailers'])],
       ['8.2.2', 'connection among trailers', MALFORMED, [OPEN, request(1, [['connection', 'close']])]],
       ['8.2.2', 'a length among trailers', status('200'), [request(1, POST, false), part('x'), request(1, [['content-length', '1']])]],
+      ['8.1', 'trailers of more bytes than there may be', MALFORMED, [OPEN, request(1, [['x', 'y'.repeat(9_500)]])]],
       ['8.2.3', 'cookies in crumbs', status('200'), get(['cookie', 'a=b'], ['cookie', 'c=d'])],
     ] satisfies Row[]);
   });
@@ -181,6 +182,12 @@ describe('messages (§8.1)', () => {
       ['8.3', 'one among trailers', MALFORMED, [OPEN, request(1, [[':method', 'POST']])]],
       ['8.3', 'one of responses among trailers', MALFORMED, [OPEN, request(1, [[':status', '200']])]],
       ['8.3', 'one behind other fields', MALFORMED, [request(1, [...without(GET, ':path'), ['a', 'b'], [':path', '/']])]],
+      [
+        '8.3',
+        'an authority behind a host that says otherwise',
+        MALFORMED,
+        [request(1, [...without(GET, ':authority'), ['host', 'shop.test'], [':authority', 'other.test']])],
+      ],
       ['8.3', 'in any order', status('200'), [request(1, [...GET].reverse())]],
       ['8.3.1', 'an empty path', MALFORMED, other(':path', '')],
       ['8.3.1', 'a path that does not begin with a slash', MALFORMED, other(':path', 'index.html')],

@@ -63,11 +63,27 @@ const FLOODS: readonly (readonly [name: string, limit: string, flood: Buffer])[]
   ],
   ['empty CONTINUATION frames', 'h2-control', Buffer.concat([HALF_HEAD, repeat(5_000, () => frame(TYPE.continuation, 0, 1))])],
   [
+    'empty CONTINUATION frames, a few a field block',
+    'h2-control',
+    repeat(400, (i) =>
+      Buffer.concat([
+        frame(TYPE.headers, FLAG.endStream, i * 2 + 1, block(at('/wait'))),
+        repeat(15, () => frame(TYPE.continuation, 0, i * 2 + 1)),
+        frame(TYPE.continuation, FLAG.endHeaders, i * 2 + 1),
+      ]),
+    ),
+  ],
+  [
     'a field block without end',
     'head-size',
     Buffer.concat([HALF_HEAD, repeat(16, () => frame(TYPE.continuation, 0, 1, Buffer.alloc(2_000)))]),
   ],
   ['SETTINGS', 'h2-control', repeat(5_000, () => frame(TYPE.settings, 0, 0, setting(4, 65_535)))],
+  [
+    'SETTINGS that acknowledge none',
+    'h2-control',
+    Buffer.concat([frame(TYPE.settings, 0, 0), repeat(5_000, () => frame(TYPE.settings, FLAG.ack, 0))]),
+  ],
   ['PING', 'h2-control', repeat(5_000, () => frame(TYPE.ping, 0, 0, Buffer.alloc(8)))],
   ['PRIORITY', 'h2-control', repeat(5_000, () => frame(TYPE.priority, 0, 1, Buffer.concat([word(0), Buffer.from([1])])))],
   ['empty DATA', 'h2-control', Buffer.concat([request(1, at('/wait', POST), false), repeat(5_000, () => frame(TYPE.data, 0, 1))])],

@@ -74,8 +74,8 @@ describe('the request that a server gets', () => {
     ],
     [
       'what frames or routes it cannot be nominated away',
-      'GET /x HTTP/1.1\r\nHost: a\r\nConnection: host, content-length, cookie\r\nContent-Length: 0\r\nCookie: c\r\n\r\n',
-      [/\r\nHost: a\r\n/, /\r\nContent-Length: 0\r\n/, /\r\nCookie: c\r\n/],
+      'GET /x HTTP/1.1\r\nHost: a\r\nConnection: host, content-length, cookie, authorization\r\nContent-Length: 0\r\nCookie: c\r\nAuthorization: x\r\n\r\n',
+      [/\r\nHost: a\r\n/, /\r\nContent-Length: 0\r\n/, /\r\nCookie: c\r\n/, /\r\nAuthorization: x\r\n/],
       [],
     ],
     [

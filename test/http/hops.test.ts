@@ -75,6 +75,9 @@ describe('the client of a request that a trusted proxy brings', () => {
     [chain('203.0.113.9, nonsense, 192.0.2.4'), 200, '192.0.2.4'],
     [chain(''), 200, '127.0.0.2:'],
     [{ forwarded: 'for=198.51.100.7;proto=https, for="[2001:db8::9]:80";by=x' }, 403, '2001:db8::9'],
+    // Of a list that is too long, the end is read.
+    [chain(`203.0.113.9${', 192.0.2.4'.repeat(31)}`), 403, '203.0.113.9'],
+    [chain(`203.0.113.9${', 192.0.2.4'.repeat(32)}`), 200, '192.0.2.4'],
     [{ forwarded: 'for=unknown' }, 200, '127.0.0.2:'],
     [{}, 200, '127.0.0.2:'],
   ])('%j: %d, from %s', async (headers, status, source) => {
@@ -103,6 +106,12 @@ it('the server is told what the proxies in front said, with this one behind them
     'x-forwarded-host': 'www.example.com',
     forwarded: 'for=198.51.100.7;proto=https, for=127.0.0.2;host=shop;proto=http',
   });
+});
+
+it('the server is told of no scheme that there is not', async () => {
+  await start();
+  expect(await ask({ ...chain('198.51.100.7'), 'x-forwarded-proto': 'https, http' })).toBe(200);
+  expect(got[0]!['x-forwarded-proto']).toBe('http');
 });
 
 it('requests of several clients by one connection are told apart, and a new rule cuts none of the others', async () => {

@@ -146,4 +146,34 @@ describe('the token of the request before', () => {
     await request(`Authorization: Bearer ${short}`);
     expect([identities, bearer.fault]).toEqual([[], 'expired']);
   });
+
+  it('counts no longer for a policy that takes other tokens', async () => {
+    const anna = await token('anna');
+    await request(`Authorization: Bearer ${anna}`);
+    checker = new TokenChecker([{ ...ISSUER, audiences: ['bank'] }], {
+      keysOf: () => createLocalJWKSet({ keys: published }),
+      refresh: () => Promise.resolve(),
+    });
+    await request(`Authorization: Bearer ${anna}`);
+    expect([identities, bearer.fault]).toEqual([[], 'audience']);
+  });
+
+  it('is looked for where tokens come, and not in Authorization, where they come elsewhere', async () => {
+    checker = new TokenChecker([{ ...ISSUER, carrier: { kind: 'header', name: 'x-token' } }], {
+      keysOf: () => createLocalJWKSet({ keys: published }),
+      refresh: () => Promise.resolve(),
+    });
+    const anna = await token('anna');
+    await request();
+    await request(`X-Token: ${anna}`);
+    expect(identities).toContain('jwt:anna');
+    await request(`Authorization: ${anna}`);
+    expect(identities).toEqual([]);
+  });
+
+  it('is of nobody where tokens are not taken any more', async () => {
+    await request(`Authorization: Bearer ${await token('anna')}`);
+    bearer.forget();
+    expect([bearer.identities, bearer.fault]).toEqual([[], null]);
+  });
 });

@@ -4,9 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair, type JSONWebKeySet } from 'jose';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { KeySets } from '../../proxy/identity/key-sets.ts';
 import { KeySource } from '../../proxy/identity/key-source.ts';
+import { KEYS_WAIT_MS } from '../../proxy/identity/token.ts';
 
 let keySet: JSONWebKeySet;
 let server: Server;
@@ -130,6 +131,39 @@ describe('a location that does not answer', () => {
     expect(source.states()[0]!.failed).toBeGreaterThanOrEqual(4);
   });
 
+  it('is left alone for twice as long after each failure, up to a minute', async () => {
+    const file = join(await mkdtemp(join(tmpdir(), 'keys-')), 'missing.json');
+    const waits: number[] = [];
+    const { source } = watched(undefined, 1_000);
+    const { setImmediate: soon } = globalThis;
+    vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, ms: number) => {
+      waits.push(ms);
+      soon(run);
+      return { unref() {} };
+    }) as unknown as typeof setTimeout);
+    onTestFinished(() => void vi.restoreAllMocks());
+    source.settle(new Set([file]));
+    while (waits.length < 8) await new Promise((resolve) => soon(resolve));
+    expect(waits.slice(0, 8)).toEqual([1, 2, 4, 8, 16, 32, 60, 60].map((seconds) => seconds * 1_000));
+  });
+
+  it('that answers once it is named no more is not heard', async () => {
+    const held: (() => void)[] = [];
+    server.removeAllListeners('request');
+    server.on('request', ({ url }, response) => {
+      if (url === '/keys') held.push(() => response.end(answer.body));
+      else response.end('{}');
+    });
+    const { source, until } = watched();
+    source.settle(new Set([location]));
+    await vi.waitUntil(() => held.length === 1);
+    source.settle(new Set([`${location}/other`]));
+    held[0]!();
+    await until(1);
+    source.settle(new Set([`${location}/third`]));
+    expect((await until(2)).map((said) => typeof said)).toEqual(['string', 'string']);
+  });
+
   it('that says null where a set should be has none', async () => {
     answer = { status: 200, body: 'null' };
     const { source, until } = watched();
@@ -153,5 +187,18 @@ describe('a worker that waits for keys', () => {
     await again;
     expect(wanted).toEqual(['a', 'a']);
     expect(sets.keysOf('a')).not.toBeNull();
+  });
+
+  it('asks again for what it has waited for in vain', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const wanted: string[] = [];
+    const sets = new KeySets((where) => wanted.push(where));
+    for (let i = 0; i < 2; i++) {
+      const waited = sets.refresh('a');
+      await vi.advanceTimersByTimeAsync(KEYS_WAIT_MS);
+      await waited;
+    }
+    expect(wanted).toEqual(['a', 'a']);
   });
 });

@@ -84,6 +84,20 @@ describe('a token', () => {
     expect(checked).toMatchObject({ fault, identities: [] });
   });
 
+  it('signed in a way that its issuer is not said to sign in is refused, though its key is published', async () => {
+    const checker = new TokenChecker([{ ...ISSUER, algorithms: ['RS256', 'ES384'] }], new Published(published));
+    expect(await checker.check(await sign(GOOD), NOW)).toMatchObject({ fault: 'signature', identities: [] });
+  });
+
+  it('names its bearer by 64 words at most, none of them longer than 256 characters', async () => {
+    const checker = new TokenChecker([ISSUER], new Published(published));
+    const long = 'x'.repeat(256 - 'claim:groups='.length);
+    const few = await checker.check(await sign({ ...GOOD, groups: [long, `${long}x`, 'ops'] }), NOW);
+    expect(few.identities.slice(3)).toEqual([`claim:groups=${long}`, 'claim:groups=ops']);
+    const many = await checker.check(await sign({ ...GOOD, groups: Array.from({ length: 100 }, (_, i) => `g${i}`) }), NOW);
+    expect([many.identities.length, many.identities.at(-1)]).toEqual([64, 'claim:groups=g60']);
+  });
+
   it.each([
     ['over', { exp: SECONDS - 29 }],
     ['not begun', { nbf: SECONDS + 29 }],

@@ -187,6 +187,12 @@ describe('hostile hellos', () => {
     },
     { what: 'a name with NUL', bytes: hello({ extensions: [nameOf('a.b\0.c')] }), answer: 'malformed', alert: ILLEGAL_PARAMETER },
     { what: 'a name with a slash', bytes: hello({ extensions: [nameOf('a/b')] }), answer: 'malformed', alert: ILLEGAL_PARAMETER },
+    {
+      what: 'two names',
+      bytes: hello({ extensions: [extension(0, block(2, ...['a', 'b'].map((name) => Buffer.from([0, 0, 1, name.charCodeAt(0)]))))] }),
+      answer: 'malformed',
+      alert: ILLEGAL_PARAMETER,
+    },
     { what: 'a name of nothing', bytes: hello({ extensions: [nameOf('')] }), answer: 'malformed', alert: DECODE_ERROR },
     {
       what: 'a name of 300 letters',
@@ -210,6 +216,16 @@ describe('hostile hellos', () => {
 
   it('a dot at the end and capitals are no other name', () => {
     expect(helloOf(hello({ extensions: [nameOf('Shop.Example.com.')] })).sni).toBe('shop.example.com');
+  });
+
+  it('of many kinds, or of kinds that take much to tell, are not kept', () => {
+    const ciphers = (many: number, first = 1) => hello({ ciphers: Array.from({ length: many }, (_, i) => first + i) });
+    const lists = (bytes: Buffer) => [helloOf(bytes).ciphers, helloOf(bytes).ciphers] as const;
+    expect(new Set(lists(ciphers(100))).size).toBe(1);
+    expect(new Set(lists(ciphers(600))).size).toBe(2);
+    const { ciphers: kept } = helloOf(ciphers(100));
+    for (let i = 0; i < 1_000; i++) helloOf(ciphers(2, 100 + i));
+    expect(helloOf(ciphers(100)).ciphers).not.toBe(kept);
   });
 
   it('is held to its bounds in records of one byte', () => {

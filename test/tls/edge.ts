@@ -22,6 +22,7 @@ export interface EdgeWords {
   readonly workers?: number;
   /** Further keys of the pool. */
   readonly pool?: string;
+  readonly limits?: string;
 }
 
 export async function startEdge(words: EdgeWords): Promise<Edge> {
@@ -35,7 +36,7 @@ export async function startEdge(words: EdgeWords): Promise<Edge> {
   };
 }
 
-export function yamlOf(port: number, { tls, mode = 'http', server, rules, workers = 1, pool = '' }: EdgeWords): string {
+export function yamlOf(port: number, { tls, mode = 'http', server, rules, workers = 1, pool = '', limits = '' }: EdgeWords): string {
   return `
 version: 1
 process: { workers: ${workers} }
@@ -47,6 +48,7 @@ applications:
     mode: ${mode}
     pool: web${tls === undefined ? '' : `\n    tls: ${tls}`}
     timeouts: { handshake: 1s }
+    limits: { ${limits} }
     rules: ${rules ?? '[{ name: all, action: allow }]'}
 `;
 }

@@ -1,8 +1,9 @@
 /** What is wrong with the files of TLS, as `check` says it. */
+import { X509Certificate } from 'node:crypto';
 import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatProblem } from '../../config/problem.ts';
-import { alternativeNames } from '../../proxy/tls/identities.ts';
+import { alternativeNames, IDENTITIES_MAX, identitiesOf } from '../../proxy/tls/identities.ts';
 import { inspectTls } from '../../proxy/tls/tls-files.ts';
 import { documentOf } from '../node/harness.ts';
 import { Authority, type Issued } from './authority.ts';
@@ -229,4 +230,24 @@ describe('alternative names as Node writes them', () => {
     ],
   ];
   for (const [text, names] of table) it(text, () => expect(alternativeNames(text)).toEqual(names));
+});
+
+describe('identities of a certificate', () => {
+  const identities = (...names: readonly string[]) =>
+    identitiesOf(new X509Certificate(readFileSync(authority.issue({ names, subject: '/CN=ana' }).certificate)));
+
+  it('are said to be URIs where that is what they are, whatever stands in them', () => {
+    expect(identities('URI:cn:root?spiffe://x/y', 'URI:spiffe://x/y')).toEqual([
+      'uri:cn:root?spiffe://x/y',
+      'spiffe://x/y',
+      'cn:ana',
+      'subject:CN=ana',
+      'issuer:CN=Test Authority',
+    ]);
+  });
+
+  it('are no more than a rule would have to be asked about', () => {
+    const names = Array.from({ length: IDENTITIES_MAX + 2 }, (_, i) => `DNS:n${i}.test`);
+    expect(identities(...names)).toEqual(names.slice(0, IDENTITIES_MAX).map((name) => name.replace('DNS', 'dns')));
+  });
 });

@@ -90,6 +90,19 @@ describe('certificates', () => {
     expect([troubles(), changes, files.failures]).toEqual([[], [], 1]);
   });
 
+  it('are left alone while they look different at each look, and tried once as they are then', () => {
+    const issued = authority.issue(SHOP);
+    const { files, said } = inUse(tlsOf(pairs(issued)));
+    for (const part of ['-', '--', '---']) {
+      writeFileSync(issued.certificate, part);
+      files.look();
+    }
+    expect(said).toEqual([]);
+    for (let i = 0; i < 3; i++) files.look();
+    expect(said).toEqual([expect.stringContaining('holds no certificate in PEM')]);
+    expect(files.failures).toBe(1);
+  });
+
   it('that were unreadable are read once they have been made readable, though nothing else has changed', () => {
     const issued = authority.issue(SHOP);
     const { days, said, look } = inUse(tlsOf(pairs(issued)));

@@ -65,6 +65,12 @@ describe('servers that are believed', () => {
     { what: 'the address', tls: () => `verify: ${authority.ca}`, issued: () => addressed, status: 200 },
     { what: 'another name', tls: () => `verify: ${authority.ca}, sni: other.internal`, issued: () => named, status: 502 },
     { what: 'a name in place of the address', tls: () => `verify: ${authority.ca}`, issued: () => named, status: 502 },
+    {
+      what: 'a name that only its subject has',
+      tls: () => `verify: ${authority.ca}, sni: web.internal`,
+      issued: () => authority.issue({ subject: '/CN=web.internal' }),
+      status: 502,
+    },
     { what: 'another authority', tls: () => `verify: ${strangers.ca}, sni: web.internal`, issued: () => named, status: 502 },
     { what: 'the authorities of the system', tls: () => 'sni: web.internal', issued: () => named, status: 502 },
     { what: 'anybody', tls: () => 'verify: off', issued: () => strangers.issue(), status: 200 },
