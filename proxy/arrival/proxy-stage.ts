@@ -30,7 +30,7 @@ export function isListedProxy(listed: ProxyProtocolIn, peer: SourceWords, hasAdd
 export class ProxyStage extends LiveSession implements WireOwner {
   readonly listener: ListenerPlace;
   private readonly context: Context;
-  private readonly arrival: Arrival;
+  readonly arrival: Arrival;
   private readonly next: (context: Context, arrival: Arrival) => void;
   private readonly wire: Wire;
   private readonly held = new Held();
@@ -189,6 +189,7 @@ function learnt({ alpn, authority, ssl }: ProxiedFacts, trustIdentity: boolean):
           version: ssl?.version ?? null,
           cipher: ssl?.cipher ?? null,
           agreed: alpn,
+          certificate: null,
         };
   return { tls, identities: name === null ? [] : [`cn:${name}`] };
 }

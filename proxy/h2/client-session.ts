@@ -45,7 +45,7 @@ export class ClientSession extends Session implements WorkerSession, ClientStrea
   nextSession: WorkerSession | null = null;
   previousSession: WorkerSession | null = null;
   readonly listener: ListenerPlace;
-  private readonly arrival: Arrival;
+  readonly arrival: Arrival;
   /** That of the connection's beginning: the caps that it counts under. */
   private readonly capsColumn: number;
   private readonly streamsMax: number;

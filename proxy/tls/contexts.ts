@@ -4,6 +4,7 @@ import { createSecureContext } from 'node:tls';
 import type { NativeSecureContext } from '../wire/native.ts';
 import type { ClientHello } from './hello.ts';
 import type { CertificateMaterial, ServerMaterial } from './material.ts';
+import { type CertificateId, revokedIn } from './revocation-list.ts';
 import { TicketKeys } from './tickets.ts';
 
 const TLS_1_3 = 0x0304;
@@ -44,6 +45,8 @@ export class ServerContexts {
   /** As the handshake takes it; null where nothing is agreed on. */
   readonly alpn: Uint8Array | null;
   private readonly keys: TicketKeys | null;
+  /** Read when it is first asked for. */
+  private revoked: ReturnType<typeof revokedIn> | null = null;
   private readonly fallback: Candidates;
   private readonly exact: ReadonlyMap<string, Candidates>;
   private readonly wildcards: ReadonlyMap<string, Candidates>;
@@ -82,6 +85,14 @@ export class ServerContexts {
     const { first, byCost } = this.named(hello.sni) ?? this.fallback;
     for (const one of byCost) if (takes(hello, one.material)) return one;
     return first;
+  }
+
+  /** Whether the list in use names a client's certificate. New connections are judged by OpenSSL; this is for those that are open. */
+  revokes({ issuer, serial }: CertificateId): boolean {
+    const crl = this.material.clients?.crl ?? null;
+    if (crl === null) return false;
+    this.revoked ??= revokedIn(crl);
+    return this.revoked.get(issuer)?.has(serial) === true;
   }
 
   /** A wildcard stands for one label (RFC 6125 §6.4.3). */

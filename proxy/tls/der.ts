@@ -65,3 +65,8 @@ export function timeOf(from: Cursor): number {
   const [, year, month, day, hour, minute, second] = parts;
   return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
 }
+
+/** A serial number as it is compared: some writers fill it up to whole bytes. */
+export function withoutZeros(hexadecimal: string): string {
+  return hexadecimal.replace(/^0+(?=.)/, '');
+}

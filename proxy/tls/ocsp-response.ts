@@ -2,7 +2,7 @@
  * What an OCSP response says (RFC 6960 §4.2.1) as far as a server has to know it before it staples one: of which certificate, how that stands, and how
  * long the answer holds. Its signature is for clients to check. Never throws.
  */
-import { Cursor, INTEGER, SEQUENCE, TAG_0, TIME, timeOf } from './der.ts';
+import { Cursor, INTEGER, SEQUENCE, TAG_0, TIME, timeOf, withoutZeros } from './der.ts';
 
 export interface OcspResponse {
   /** Upper case hexadecimal without leading zeros. */
@@ -54,11 +54,6 @@ export function readOcspResponse(bytes: Buffer): OcspResponse | null {
     thisUpdate,
     nextUpdate,
   };
-}
-
-/** A serial number as it is compared: some writers fill it up to whole bytes. */
-export function withoutZeros(hexadecimal: string): string {
-  return hexadecimal.replace(/^0+(?=.)/, '');
 }
 
 function statusOf(kind: number): OcspResponse['status'] | null {

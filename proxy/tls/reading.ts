@@ -4,10 +4,11 @@ import { createSecureContext } from 'node:tls';
 import type { Application, Place, Pool, Problem } from '../../config/document.ts';
 import type { CertificateFiles, ServerTls, TlsTermination } from '../../config/tls.ts';
 import { ServerContexts } from './contexts.ts';
+import { withoutZeros } from './der.ts';
 import { attempt, Findings, readBytes, readText } from './file-findings.ts';
 import { hostNamesOf } from './identities.ts';
 import type { CertificateMaterial, ClientMaterial, ServerMaterial } from './material.ts';
-import { readOcspResponse, withoutZeros } from './ocsp-response.ts';
+import { readOcspResponse } from './ocsp-response.ts';
 import { EXPIRES_SOON_MS, PEM, readAuthorities, readClients } from './reading-clients.ts';
 import type { RevocationList } from './revocation-list.ts';
 

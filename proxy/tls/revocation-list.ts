@@ -2,7 +2,7 @@
  * What a revocation list (RFC 5280 §5.1) says of itself: whose it is, and how long it holds. OpenSSL reads who is revoked. After its end, and for an
  * authority without a list, it refuses every client.
  */
-import { Cursor, INTEGER, SEQUENCE, SHORT_TIME, TAG_0, TIME, timeOf } from './der.ts';
+import { Cursor, INTEGER, SEQUENCE, SHORT_TIME, TAG_0, TIME, timeOf, withoutZeros } from './der.ts';
 
 export interface RevocationList {
   readonly issuer: Name;
@@ -10,6 +10,14 @@ export interface RevocationList {
   readonly thisUpdate: number;
   /** The same; Infinity where it says no end. */
   readonly nextUpdate: number;
+}
+
+/** By which a revocation list names a certificate. */
+export interface CertificateId {
+  /** The key of the issuer's name. */
+  readonly issuer: string;
+  /** Upper case hexadecimal without leading zeros. */
+  readonly serial: string;
 }
 
 /** A distinguished name. */
@@ -60,6 +68,40 @@ export function subjectOf(certificate: Buffer): Name | null {
   // Algorithm, issuer, and from when to when.
   for (let i = 0; i < 3; i++) fields.enter(SEQUENCE);
   return nameOf(fields.enter(SEQUENCE));
+}
+
+/** By which a list would name a certificate (DER); null where that cannot be read. */
+export function idOf(certificate: Buffer): CertificateId | null {
+  const fields = new Cursor(certificate, 0, certificate.length).enter(SEQUENCE).enter(SEQUENCE);
+  if (fields.next === TAG_0) fields.enter(TAG_0);
+  const serial = serialOf(fields);
+  fields.enter(SEQUENCE);
+  const issuer = nameOf(fields.enter(SEQUENCE));
+  return issuer === null ? null : { issuer: issuer.key, serial };
+}
+
+/** The serial numbers in the lists of a text of PEM, by the keys of their issuers' names. */
+export function revokedIn(pem: string): ReadonlyMap<string, ReadonlySet<string>> {
+  const revoked = new Map<string, Set<string>>();
+  for (const [, base64] of pem.matchAll(LIST)) {
+    const bytes = Buffer.from(base64!, 'base64');
+    const list = new Cursor(bytes, 0, bytes.length).enter(SEQUENCE).enter(SEQUENCE);
+    if (list.next === INTEGER) list.enter(INTEGER);
+    list.enter(SEQUENCE);
+    const issuer = nameOf(list.enter(SEQUENCE));
+    timeOf(list);
+    if (list.next === TIME || list.next === SHORT_TIME) timeOf(list);
+    if (issuer === null || list.next !== SEQUENCE) continue;
+    const serials = revoked.get(issuer.key) ?? new Set();
+    revoked.set(issuer.key, serials);
+    const entries = list.enter(SEQUENCE);
+    while (entries.next === SEQUENCE) serials.add(serialOf(entries.enter(SEQUENCE)));
+  }
+  return revoked;
+}
+
+function serialOf(fields: Cursor): string {
+  return withoutZeros(fields.enter(INTEGER).text('hex')).toUpperCase();
 }
 
 function nameOf(name: Cursor): Name | null {

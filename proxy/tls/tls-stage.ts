@@ -21,6 +21,7 @@ import { type HelloFault, HelloReader, type HelloRefusal } from './client-hello.
 import type { ServerContexts } from './contexts.ts';
 import type { ClientHello } from './hello.ts';
 import { identitiesOf } from './identities.ts';
+import { type CertificateId, idOf } from './revocation-list.ts';
 
 /** What HTTP in the clear gets on a port that speaks TLS, as from other servers. */
 const SPEAKS_TLS = Buffer.from(
@@ -49,7 +50,7 @@ const OVER = 2;
 export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
   readonly listener: ListenerPlace;
   private readonly context: Context;
-  private readonly arrival: Arrival;
+  readonly arrival: Arrival;
   private readonly next: (context: Context, arrival: Arrival) => void;
   private readonly wire: Wire;
   private readonly held = new Held();
@@ -62,6 +63,7 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
   private handle: TlsHandle | null = null;
   private contexts: ServerContexts | null = null;
   private facts: TlsFacts | null = null;
+  private certificate: CertificateId | null = null;
 
   /** The connection has its place under the caps. `next` takes it once it is through. */
   constructor(context: Context, arrival: Arrival, next: (context: Context, arrival: Arrival) => void) {
@@ -117,7 +119,7 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
     const contexts = listener.application < 0 ? null : context.policy.tlsOf(listener.application);
     wire.settle();
     const { sni, alpn, ja4 } = hello;
-    this.facts = { sni, alpn, ja4, terminated: false, version: null, cipher: null, agreed: null };
+    this.facts = { sni, alpn, ja4, terminated: false, version: null, cipher: null, agreed: null, certificate: null };
     const flows = !wire.paused;
     const chunk = this.held.take()!;
     const unread = chunk.view(0, chunk.length);
@@ -173,7 +175,17 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
     const agreed = inner.getALPNNegotiatedProtocol();
     const { sni, alpn, ja4 } = this.facts!;
     const cipher = inner.getCipher()?.standardName ?? null;
-    this.pass(handle, null, { sni, alpn, ja4, terminated: true, version, cipher, agreed: agreed === false ? null : agreed }, identities);
+    const facts = {
+      sni,
+      alpn,
+      ja4,
+      terminated: true,
+      version,
+      cipher,
+      agreed: agreed === false ? null : agreed,
+      certificate: this.certificate,
+    };
+    this.pass(handle, null, facts, identities);
   }
 
   /** Who the client is by its certificate; why not, where that is not good. A session that is resumed carries the certificate along. */
@@ -185,7 +197,9 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
       const certificate = new X509Certificate(raw);
       if (error) return refusalOf(reasonOf(error.code ?? error.message), certificate);
       // Verified when the session began; its end may have come since.
-      return Date.parse(certificate.validTo) < Date.now() ? refusalOf('cert has expired', certificate) : identitiesOf(certificate);
+      if (Date.parse(certificate.validTo) < Date.now()) return refusalOf('cert has expired', certificate);
+      this.certificate = idOf(certificate.raw);
+      return identitiesOf(certificate);
     } catch {
       return 'it cannot be read';
     }

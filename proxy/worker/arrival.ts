@@ -7,6 +7,7 @@ import { type ConnectionFacts, NO_TLS } from '../../policy/connection.ts';
 import type { HostPort } from '../arrival/proxied.ts';
 import type { SourceWords } from '../balance/pool.ts';
 import type { PlannedApplication } from '../node/plan.ts';
+import type { CertificateId } from '../tls/revocation-list.ts';
 import type { StreamHandle } from '../wire/native.ts';
 import type { ListenerPlace } from './session.ts';
 
@@ -55,6 +56,8 @@ export interface TlsFacts {
   readonly version: string | null;
   readonly cipher: string | null;
   readonly agreed: string | null;
+  /** Of the client; null where it has shown none. */
+  readonly certificate: CertificateId | null;
 }
 
 /** What a connection is that nothing was learnt of. */

@@ -1,7 +1,13 @@
 /** What every live client connection is to the worker, whatever it carries. */
 import type { FlowRecord } from '../observe/view.ts';
+import type { CertificateId } from '../tls/revocation-list.ts';
 import { OnWheel } from '../wire/wheel.ts';
 import type { Redecided } from './redecided.ts';
+
+/** What is known of a client whatever it speaks. */
+interface Arrived {
+  readonly tls: { readonly certificate: CertificateId | null } | null;
+}
 
 /** A client connection, in whatever stage. */
 export interface Session {
@@ -17,6 +23,7 @@ export interface Session {
   describe(into: FlowRecord[]): void;
   /** Where it was accepted. */
   readonly listener: ListenerPlace;
+  readonly arrival: Arrived;
 }
 
 /** A session that is on no list yet, and has no deadline. */
@@ -25,6 +32,7 @@ export abstract class LiveSession extends OnWheel implements Session {
   previousSession: Session | null = null;
 
   abstract readonly listener: ListenerPlace;
+  abstract readonly arrival: Arrived;
   abstract redecide(): Redecided;
   abstract drain(): void;
   abstract abort(reason: string): void;

@@ -1,5 +1,6 @@
 /** Asks every live session again after a swap, in slices, so that no swap holds up traffic for longer than a slice takes. */
 import { CUT, DRAINING } from './redecided.ts';
+import type { Session } from './session.ts';
 import type { SessionList } from './sessions.ts';
 
 /** A decision takes well under a microsecond, a cut some fifty (two sockets are reset); so a slice is bounded by time. */
@@ -20,8 +21,9 @@ export function nextTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
 
-export async function redecideAll(sessions: SessionList): Promise<Asked> {
-  let cut = 0;
+/** `isRevoked`: whether the certificate of a session's client is no longer good, so that no rule need be asked. */
+export async function redecideAll(sessions: SessionList, isRevoked: (session: Session) => boolean): Promise<Asked> {
+  let ended = 0;
   let kept = 0;
   let draining = 0;
   const walk = sessions.walk();
@@ -30,10 +32,10 @@ export async function redecideAll(sessions: SessionList): Promise<Asked> {
     for (let unlooked = 0; unlooked < KEPT_PER_LOOK || performance.now() < until; ) {
       if (unlooked === KEPT_PER_LOOK) unlooked = 0;
       const session = walk.step();
-      if (session === null) return { cut, kept, draining };
-      const outcome = session.redecide();
+      if (session === null) return { cut: ended, kept, draining };
+      const outcome = isRevoked(session) ? cut(session) : session.redecide();
       if (outcome === CUT) {
-        cut++;
+        ended++;
         unlooked = KEPT_PER_LOOK;
       } else {
         unlooked++;
@@ -43,4 +45,9 @@ export async function redecideAll(sessions: SessionList): Promise<Asked> {
     }
     await nextTurn();
   }
+}
+
+function cut(session: Session): typeof CUT {
+  session.abort('client certificate revoked');
+  return CUT;
 }

@@ -18,6 +18,7 @@ import type { Context } from './context.ts';
 import { lendSockets } from './inherited.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { PolicyInForce } from './policy-in-force.ts';
+import type { Session } from './session.ts';
 import { SessionList } from './sessions.ts';
 import { type Asked, nextTurn, redecideAll } from './swap.ts';
 import { type Openings, Vips } from './vips.ts';
@@ -108,6 +109,13 @@ function abandon(): void {
   ready = null;
 }
 
+/** A list of revoked certificates that was renewed names the client of a session that began before. */
+function isRevoked({ arrival, listener }: Session): boolean {
+  const certificate = arrival.tls?.certificate ?? null;
+  if (certificate === null || listener.application < 0) return false;
+  return context.policy.tlsOf(listener.application)?.revokes(certificate) === true;
+}
+
 /** Swaps, and asks every live session again. */
 async function commit(generation: number): Promise<void> {
   if (context.draining) {
@@ -125,7 +133,7 @@ async function commit(generation: number): Promise<void> {
   context.policy = policy;
   vips.settle(plan, before?.plan, openings);
   context.upstreams.closeIdle(rowsSpokenToAsBefore(plan, before));
-  const asked = before === undefined ? NOBODY_ASKED : await redecideAll(context.sessions);
+  const asked = before === undefined ? NOBODY_ASKED : await redecideAll(context.sessions, isRevoked);
   send({ type: 'swapped', generation, ...asked, failures });
 }
 

@@ -44,7 +44,7 @@ describe('what a server is told', () => {
     ['without TLS', { tls: null, identities: [] }, 2, ['alpn', 'authority', 'ssl'], `v2 ${WHO}`],
     [
       'TLS that passes through',
-      { tls: { ...TLS, terminated: false, agreed: null }, identities: [] },
+      { tls: { ...TLS, terminated: false, agreed: null, certificate: null }, identities: [] },
       2,
       ['alpn', 'authority', 'ssl'],
       `v2 ${WHO} authority=a.example`,

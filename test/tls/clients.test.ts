@@ -36,6 +36,9 @@ afterAll(() => {
   strangers.remove();
 });
 
+/** The preface, and settings that say nothing. */
+const HTTP2_START = Buffer.from(`${Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n').toString('hex')}000000040000000000`, 'hex');
+
 const shown = ({ certificate, key }: Issued): ConnectionOptions => ({ cert: readFileSync(certificate), key: readFileSync(key) });
 
 /** What a client with this certificate comes to: the answer, or the code of the error. */
@@ -92,6 +95,37 @@ describe('required and optional', () => {
     const { port } = await start(`ca: ${authority.ca}, crl: ${authority.revoke(bob)}`);
     expect(await outcome(port, shown(ana))).toBe('served');
     expect(await outcome(port, shown(bob))).toMatch(/^ERR_SSL_.*ALERT/);
+  });
+
+  it('that are revoked later are cut off where they are connected, and nobody else is', async () => {
+    const [ana, bob] = [authority.issue({ subject: '/CN=ana' }), authority.issue({ subject: '/CN=bob' })];
+    const words = (crl: string, mode: 'http' | 'tcp', alpn: string) => ({
+      tls: `{ certificates: [${pairs(shop)}], alpn: [${alpn}], clients: { ca: ${authority.ca}, crl: ${crl} } }`,
+      ...{ mode, server },
+    });
+    const before = authority.revoke();
+    const after = authority.revoke(bob);
+    for (const [mode, alpn] of [
+      ['http', 'http/1.1'],
+      ['http', 'h2'],
+      ['tcp', 'http/1.1'],
+    ] as const) {
+      edge = await startEdge(words(before, mode, alpn));
+      const [hers, his] = await Promise.all([ana, bob].map((who) => dial(edge!.port, authority, { ...shown(who), ALPNProtocols: [alpn] })));
+      const cut = new Promise((resolve) => his!.once('close', resolve).on('error', () => undefined));
+      hers!.on('error', () => undefined);
+      if (alpn === 'h2') for (const socket of [hers!, his!]) socket.write(HTTP2_START);
+      else if (mode === 'tcp') for (const socket of [hers!, his!]) socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
+      if (mode === 'tcp') await until(async () => (await edge!.at.node.liveFlows(10)).length === 2);
+      expect(await edge.apply(words(after, mode, alpn))).toMatchObject({ ok: true, revoked: 1, kept: 1 });
+      await cut;
+      expect(hers!.destroyed).toBe(false);
+      if (alpn !== 'h2' && mode === 'http') expect(await ask(hers!)).toContain('served');
+      if (mode === 'tcp') expect((await edge.at.records(1))[0]).toMatchObject({ reason: 'client certificate revoked' });
+      hers!.destroy();
+      await edge.at.stop();
+    }
+    edge = null;
   });
 
   it('are told apart in the journal: why not, and who it was', async () => {

