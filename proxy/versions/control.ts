@@ -1,18 +1,18 @@
 /**
  * Orders to a running node, one at a time: each is checked against what is in force, applied whole or not at all, kept as a version, and
- * written to the audit. What ends by itself (a quarantine, a version that nobody confirms, one that a guard takes back) ends here, too.
+ * written to the audit. What ends by itself takes its turn among them.
  */
 import type { Document } from '../../config/document.ts';
 import { type LoadResult, parseDocument, type Source } from '../../config/load.ts';
 import type { Node } from '../node/node.ts';
 import type { Logger } from '../observe/log.ts';
 import { type Actor, nodeActor } from './actor.ts';
-import { Alarm } from './alarm.ts';
 import { Archive } from './archive.ts';
 import type { Audit } from './audit.ts';
 import { dryRunOf } from './dry-run.ts';
-import type { GuardBounds } from './guard.ts';
-import { type Before, GuardWatch } from './guard-watch.ts';
+import { RETRY_MS_DEFAULT } from './ending.ts';
+import { Endings, type Hindered } from './endings.ts';
+import { GuardWatch } from './guard-watch.ts';
 import type {
   ApplyOrder,
   ControlEvent,
@@ -30,8 +30,8 @@ import type {
 import { problemView } from './orders.ts';
 import { conflicts, layOver } from './overlay.ts';
 import { addQuarantine, addServer, type Change, removeQuarantine } from './overlay-orders.ts';
-import type { Overlay, Quarantine, ServerOverride, VersionRecord } from './record.ts';
-import { about, badDocument, RESTART_NEEDED, Register } from './register.ts';
+import type { Overlay, Quarantine, ServerOverride } from './record.ts';
+import { badDocument, RESTART_NEEDED, Register } from './register.ts';
 import { type Carried, Settled } from './settled.ts';
 import { type Start, settleStart } from './start.ts';
 import type { Step } from './step.ts';
@@ -46,24 +46,27 @@ export class Control implements Orders {
   readonly #log: Logger;
   readonly #register: Register;
   readonly #watch: GuardWatch;
-  readonly #expiry: Alarm;
-  readonly #deadline: Alarm;
+  readonly #endings: Endings;
   /** What `process:` said at the start, when it was read. */
   #process = '';
   #queue: Promise<unknown> = Promise.resolve();
   /** Another process has taken over. */
   #followed = false;
 
-  constructor(node: Node, store: VersionStore, audit: Audit, log: Logger) {
+  /** `retryMs`: after which what is to end by itself, and could not, is tried again. */
+  constructor(node: Node, store: VersionStore, audit: Audit, log: Logger, retryMs = RETRY_MS_DEFAULT) {
     this.#node = node;
     this.archive = new Archive(store, audit);
     this.#store = store;
     this.#log = log;
-    this.#expiry = new Alarm(() => void this.#inTurn(() => this.#expire()));
-    this.#deadline = new Alarm(() => void this.#inTurn(() => this.#unconfirmed()));
     this.#register = new Register(node, audit, log);
     this.#now = new Settled(node, this.archive, this.#register, log);
     this.#watch = new GuardWatch(node);
+    this.#endings = new Endings({
+      ...{ now: this.#now, register: this.#register, log, watch: this.#watch, retryMs },
+      inTurn: (work) => this.#inTurn(work),
+      carryOut: (step) => this.#carryOut(step),
+    });
     this.archive.report(node.problems);
   }
 
@@ -124,12 +127,12 @@ export class Control implements Orders {
       const { document } = loaded;
       if (this.#now.isInForce(sources, document))
         return this.#now.nothing('apply', actor, 'the document is in force already', this.#warnings(loaded));
-      const confirm = order.confirmMs === null ? null : { until: Date.now() + order.confirmMs, revertTo: this.#now.newest!.version };
-      const before = this.#now.newest!.version;
+      const before = this.#now.newest!;
+      const confirm = order.confirmMs === null ? null : { until: Date.now() + order.confirmMs, revertTo: before.version };
       const step = { sources, document, overlay: this.#now.overlay, cause: 'apply', actor, note, confirm } as const;
-      const start = order.guard === null ? null : this.#watch.look();
+      const guard = order.guard === null ? null : { bounds: order.guard, start: this.#watch.look() };
       const outcome = await this.#bring({ ...step, warnings: () => this.#warnings(loaded) });
-      if (outcome.ok && order.guard !== null) this.#guard(order.guard, start!, before, outcome.version);
+      if (outcome.ok) this.#endings.applied(before, guard);
       return outcome;
     });
   }
@@ -174,7 +177,7 @@ export class Control implements Orders {
       const stale = this.#refuseStale(order.expected, actor, 'rollback');
       if (stale !== null) return stale;
       const number = order.version ?? this.#now.newest!.confirm?.revertTo ?? this.#previous();
-      const record = number === null ? null : await this.#store.read(number);
+      const record = number === null ? null : (this.#endings.kept(number) ?? (await this.#store.read(number)));
       if (record === null) {
         const message =
           number === null
@@ -183,7 +186,11 @@ export class Control implements Orders {
         void this.#register.note(actor, 'rollback', 'refused', number, null, message);
         return { ok: false, code: 'no-such-version', message };
       }
-      return this.#goBack(record, 'rollback', actor, order.note ?? `back to version ${record.version}`);
+      const loaded = parseDocument(record.sources);
+      if (!loaded.ok) return this.#register.refuseDocument(actor, 'rollback', loaded);
+      const note = order.note ?? `back to version ${record.version}`;
+      const standing = { sources: record.sources, document: loaded.document };
+      return this.#bring({ ...standing, overlay: this.#now.overlay, cause: 'rollback', actor, note, confirm: null });
     });
   }
 
@@ -250,9 +257,7 @@ export class Control implements Orders {
 
   /** Waits for what is under way, and ends every timer. Nothing is ordered afterwards. */
   async close(): Promise<void> {
-    this.#watch.close();
-    this.#expiry.off();
-    this.#deadline.off();
+    this.#endings.close();
     await this.#queue;
     await this.archive.close();
   }
@@ -283,25 +288,25 @@ export class Control implements Orders {
     return result;
   }
 
-  /** Brings a document with an overlay into force, and settles what follows from it. `unchanged`: it is the newest version already. */
+  /** Brings a document with an overlay into force, and tells where it could not. `unchanged`: it is the newest version already. */
   async #bring(step: Step, unchanged = false): Promise<Outcome> {
-    const { document, overlay, actor, cause } = step;
+    const outcome = await this.#carryOut(step, unchanged);
+    return outcome.ok ? outcome : this.#register.refuseProblems(step.actor, step.cause, outcome.problems);
+  }
+
+  /** Brings it into force, and settles what follows from it. */
+  async #carryOut(step: Step, unchanged = false): Promise<Done | Hindered> {
+    const { document, overlay } = step;
     const problems = conflicts(document, overlay);
-    if (problems.length > 0) return this.#register.refuseProblems(actor, cause, problems);
+    if (problems.length > 0) return { ok: false, problems };
     const result = await this.#node.apply(document, (written) => layOver(written, overlay));
-    if (!result.ok) return this.#register.refuseProblems(actor, cause, result.problems);
-    return this.#settle(step, result, unchanged);
+    return result.ok ? this.#settle(step, result, unchanged) : result;
   }
 
   async #settle(step: Step, carried: Carried, unchanged: boolean): Promise<Done> {
     const done = await this.#now.settle(step, carried, unchanged);
-    this.#arm();
+    this.#endings.settled();
     return done;
-  }
-
-  #arm(): void {
-    this.#expiry.at(Math.min(...this.#now.overlay.quarantines.map(({ until }) => until)));
-    this.#deadline.at(this.#now.newest?.confirm?.until ?? Number.POSITIVE_INFINITY);
   }
 
   async #changeOverlay(change: Change<unknown>, cause: 'quarantine' | 'release' | 'server', actor: Actor): Promise<Outcome> {
@@ -314,67 +319,10 @@ export class Control implements Orders {
     return this.#bring({ ...this.#now.standing!, overlay: change.overlay, cause, actor, note: change.note, confirm });
   }
 
-  async #goBack(record: VersionRecord, cause: 'rollback' | 'revert', actor: Actor, note: string): Promise<Outcome> {
-    const loaded = parseDocument(record.sources);
-    if (!loaded.ok) return this.#register.refuseDocument(actor, cause, loaded);
-    const { document } = loaded;
-    this.#watch.stop();
-    return this.#bring({ sources: record.sources, document, overlay: this.#now.overlay, cause, actor, note, confirm: null });
-  }
-
   /** The newest version with another document than the one in force. */
   #previous(): number | null {
     const now = this.#now.newest!.sha256;
     return this.#store.list().find(({ sha256 }) => sha256 !== now)?.version ?? null;
-  }
-
-  // --- what ends by itself -------------------------------------------------------------------------------------------------------
-
-  async #expire(): Promise<void> {
-    const now = Date.now();
-    const quarantines = this.#now.overlay.quarantines.filter(({ until }) => until > now);
-    const over = this.#now.overlay.quarantines.filter(({ until }) => until <= now);
-    // Where the clock was set back since the alarm, it is not the moment yet.
-    if (over.length === 0) return this.#arm();
-    const confirm = this.#now.newest?.confirm ?? null;
-    const note = `${over.map(({ name, target }) => `${name} (${target.text})`).join(', ')} is over`;
-    const overlay = { ...this.#now.overlay, quarantines };
-    const outcome = await this.#bring({ ...this.#now.standing!, overlay, cause: 'expiry', actor: nodeActor('node'), note, confirm });
-    if (outcome.ok) return;
-    this.#log.error({ problems: outcome.problems }, 'a quarantine is over, but could not be lifted; trying again');
-    this.#expiry.at(now + 5_000);
-  }
-
-  async #unconfirmed(): Promise<void> {
-    const confirm = this.#now.newest?.confirm ?? null;
-    if (confirm === null) return;
-    if (confirm.until > Date.now()) return this.#arm();
-    await this.#revert(confirm.revertTo, `version ${this.#now.newest!.version} was not confirmed in time`);
-  }
-
-  async #revert(to: number, why: string): Promise<void> {
-    const record = await this.#store.read(to);
-    if (record === null) {
-      this.#log.error({ version: to }, `${why}, and the version to go back to is gone`);
-      return;
-    }
-    const outcome = await this.#goBack(record, 'revert', nodeActor('node'), `${why}; back to version ${to}`);
-    if (outcome.ok) this.#log.warn({ version: outcome.version, generation: outcome.generation }, `${why}; back to version ${to}`);
-    else this.#log.error({ problems: outcome.problems }, `${why}, but going back to version ${to} was refused`);
-  }
-
-  /** For as long as the guard stands and no other document is in force. */
-  #guard(bounds: GuardBounds, change: Before, before: number, version: number): void {
-    const mine = this.#now.standing!.sources;
-    this.#watch.begin(bounds, change, {
-      isOver: () => this.#now.standing!.sources !== mine,
-      harm: (harm) => {
-        this.#register.tell({ ...about(nodeActor('node'), 'revert', version), kind: 'guarded', detail: harm });
-        void this.#inTurn(async () => {
-          if (this.#now.standing!.sources === mine) await this.#revert(before, harm);
-        });
-      },
-    });
   }
 
   // --- refusing --------------------------------------------------------------------------------------------------------------------

@@ -37,17 +37,16 @@ export class GuardWatch {
     return sharesOf(this.#view.counters(), this.#view.servers());
   }
 
-  /** Calls `harm` once where a share rises beyond its bound; ends after the bound's time, or when `isOver`. One guard stands at a time. */
-  begin(bounds: GuardBounds, { sample: change, shares }: Before, on: { isOver: () => boolean; harm: (what: string) => void }): void {
+  /** Calls `harmed` once where a share rises beyond its bound; ends after the bound's time, or when told to. One guard stands at a time. */
+  begin(bounds: GuardBounds, { sample: change, shares }: Before, harmed: (what: string) => void): void {
     this.stop();
     const start = this.#samples.before(change.at);
     this.#looking = setInterval(() => {
-      if (on.isOver()) return this.stop();
       const now = this.#look();
       const harm = judge(start, change, now, bounds);
       if (harm === null && now.at - change.at <= bounds.forMs) return;
       this.stop();
-      if (harm !== null) on.harm(`${harm.what}${culprit(harm.part, shares, this.#shares())}`);
+      if (harm !== null) harmed(`${harm.what}${culprit(harm.part, shares, this.#shares())}`);
     }, LOOK_MS);
     this.#looking.unref();
   }

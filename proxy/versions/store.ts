@@ -175,24 +175,31 @@ export class VersionStore {
   async #forgetOldest(): Promise<void> {
     const most = this.#directory === null ? MEMORY_VERSIONS_MAX : VERSIONS_MAX;
     let bytes = this.#kept.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
-    // The one before the newest stays too: there has to be something to go back to.
-    while (this.#kept.length > 2 && (this.#kept.length > most || bytes > BYTES_MAX)) {
-      const oldest = this.#kept[0]!;
+    while (this.#kept.length > most || bytes > BYTES_MAX) {
+      const oldest = this.#oldestDispensable(this.#kept);
+      if (oldest === undefined) break;
       if (this.#directory !== null) await rm(this.#path(oldest.summary.version), { force: true }).catch(() => undefined);
       bytes -= oldest.fileBytes;
-      this.#kept = this.#kept.slice(1);
+      this.#kept = this.#kept.filter((kept) => kept !== oldest);
     }
     if (this.#directory !== null) this.#forgetUnwritten();
   }
 
-  /** What waits for the disk is bounded; the newest two stay in any case. */
+  /** What may go first. The one before the newest stays too, and what the newest goes back to unless confirmed: there has to be something to go back to. */
+  #oldestDispensable(kept: readonly Kept[]): Kept | undefined {
+    const revertTo = this.#newest?.confirm?.revertTo;
+    return kept.slice(0, -2).find(({ summary }) => summary.version !== revertTo);
+  }
+
+  /** What waits for the disk is bounded. */
   #forgetUnwritten(): void {
     const isUnwritten = (kept: Kept) => !this.#isRecorded(kept);
     for (;;) {
       const waiting = this.#kept.filter(isUnwritten);
       const bytes = waiting.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
-      if (waiting.length <= 2 || (waiting.length <= MEMORY_VERSIONS_MAX && bytes <= UNWRITTEN_BYTES_MAX)) return;
-      this.#kept = this.#kept.filter((kept) => kept !== waiting[0]);
+      const oldest = this.#oldestDispensable(waiting);
+      if (oldest === undefined || (waiting.length <= MEMORY_VERSIONS_MAX && bytes <= UNWRITTEN_BYTES_MAX)) return;
+      this.#kept = this.#kept.filter((kept) => kept !== oldest);
       hitNodeLimit('versions-waiting');
     }
   }

@@ -23,8 +23,8 @@ export interface Controlled {
   stop(): Promise<void>;
 }
 
-/** Starts it on the text of a file. `directory` null keeps versions in memory. */
-export async function startControlled(yaml: string, directory: string | null = null): Promise<Controlled> {
+/** Starts it on the text of a file. `directory` null keeps versions in memory; `retryMs`: how soon is tried again what is to end and could not. */
+export async function startControlled(yaml: string, directory: string | null = null, retryMs?: number): Promise<Controlled> {
   const sources = sourcesOf(yaml);
   const loaded = parseDocument(sources, {});
   if (!loaded.ok) throw new Error(loaded.problems.map(formatProblem).join('\n'));
@@ -33,7 +33,7 @@ export async function startControlled(yaml: string, directory: string | null = n
   const log: Logger = { info: note('info'), warn: note('warn'), error: note('error'), debug: note('debug'), flush() {} };
   const journal = openJournal({ directory: null, sizeBytes: 1 << 20, segmentBytes: 1 << 18, onTrouble: () => undefined });
   const node = new Node({ node: 'test', workers: loaded.document.process.workers }, journal, log);
-  const control = new Control(node, await VersionStore.open(directory), await Audit.open(directory), log);
+  const control = new Control(node, await VersionStore.open(directory), await Audit.open(directory), log, retryMs);
   const events: ControlEvent[] = [];
   control.onEvent((event) => events.push(event));
   const started = await control.start(sources, loaded.document);

@@ -108,6 +108,20 @@ describe('versions on disk', () => {
     expect(readdirSync(directory).length).toBe(VERSIONS_MAX);
   });
 
+  it('keep the one that the newest goes back to unless confirmed, however many come after it, also for a restart', async () => {
+    const directory = folder();
+    const store = await VersionStore.open(directory);
+    await store.append(draft('before'));
+    const confirm = { until: Date.now() + 60_000, revertTo: 1 };
+    // Sixteen of the largest documents are all that is kept.
+    const large = 'x'.repeat(4 * 1024 * 1024);
+    for (let i = 0; i < 18; i++) await store.append({ ...draft(large), confirm });
+    expect(store.list().map(({ version }) => version)).not.toContain(2);
+    expect((await (await VersionStore.open(directory)).read(1))?.sources[0]?.text).toBe('before');
+    await store.append(draft(large));
+    expect((await VersionStore.open(directory)).list().map(({ version }) => version)).not.toContain(1);
+  }, 30_000);
+
   it('live in memory where there is no folder', async () => {
     const store = await VersionStore.open(null);
     for (let i = 1; i <= 60; i++) await store.append(draft(`${i}`));
@@ -172,6 +186,16 @@ describe('versions that the disk does not take', () => {
     break_();
     for (let i = 1; i <= 60; i++) await store.append(draft(`${i}`));
     expect([store.list().length, store.newest?.version, store.next]).toEqual([50, 60, 61]);
+    mend();
+    await store.close();
+  });
+
+  it('are bounded without the one that the newest goes back to unless confirmed', async () => {
+    const { store, break_, mend } = await onBadDisk();
+    break_();
+    await store.append(draft('before'));
+    for (let i = 2; i <= 60; i++) await store.append({ ...draft(`${i}`), confirm: { until: Date.now() + 60_000, revertTo: 1 } });
+    expect([store.list().length, (await store.read(1))?.sources[0]?.text, await store.read(2)]).toEqual([50, 'before', null]);
     mend();
     await store.close();
   });
