@@ -28,7 +28,7 @@ export interface Predecessor {
 }
 
 /** Asks the process at a door for its sockets; null where there is none. Rejects with a TakeoverError where it does not give them. */
-export async function follow(door: string): Promise<Predecessor | null> {
+export async function follow(door: string, releaseMs = RELEASE_MS_MAX): Promise<Predecessor | null> {
   const passage = await openPassage(door);
   if (passage === null) return null;
   const sockets: Lent[] = [];
@@ -36,7 +36,7 @@ export async function follow(door: string): Promise<Predecessor | null> {
     await passage.send({ type: 'take-over', pid: process.pid });
     const { message } = await receive(passage, sockets);
     const admin = typeof message.admin === 'string' ? { text: message.admin, socket: takeAdmin(sockets) } : null;
-    return predecessorAt(passage, Number(message.pid), sockets, admin);
+    return predecessorAt(passage, { pid: Number(message.pid), sockets, admin }, releaseMs);
   } catch (error) {
     for (const { socket } of sockets) socket.close();
     passage.close();
@@ -70,28 +70,31 @@ async function receive(passage: Passage, sockets: Lent[]): Promise<Parcel> {
   }
 }
 
-function predecessorAt(passage: Passage, pid: number, sockets: readonly Lent[], admin: LentAddress | null): Predecessor {
+function predecessorAt(passage: Passage, given: Pick<Predecessor, 'pid' | 'sockets' | 'admin'>, releaseMs: number): Predecessor {
   const gone = Promise.withResolvers<void>();
   return {
-    pid,
-    sockets,
-    admin,
+    ...given,
     gone: gone.promise,
     async relieve() {
       await passage.send({ type: 'ready' });
-      const isReleased = (await within(passage, RELEASE_MS_MAX))?.message.type === 'released';
+      const isReleased = (await within(passage, releaseMs))?.message.type === 'released';
       passage.unref();
-      void passage.next().then(() => {
+      void ended(passage).then(() => {
         passage.close();
         gone.resolve();
       });
       return isReleased;
     },
     giveUp() {
-      admin?.socket?.close();
+      given.admin?.socket?.close();
       passage.close();
     },
   };
+}
+
+/** Where it lets go of its folder late it says so late, and drains still. */
+async function ended(passage: Passage): Promise<void> {
+  for (let parcel = await passage.next(); parcel !== null; parcel = await passage.next()) parcel.socket?.close();
 }
 
 async function within(passage: Passage, milliseconds: number): Promise<Parcel | null> {
