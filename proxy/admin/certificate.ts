@@ -35,7 +35,8 @@ export class Certificate {
   #timer: NodeJS.Timeout | null = null;
   /** What the files looked like at the last look: a renewal that is still being written looks different at each. */
   #seen: string;
-  #failed: string | null = null;
+  /** What they looked like when they were no good, and why: not tried again until they look different. `stamp` null: tried again at every look. */
+  #failed: { readonly stamp: string | null; readonly why: string } | null = null;
 
   /** Throws an `AdminError` that says which file is wrong and what to do. */
   constructor(files: AdminTls) {
@@ -73,7 +74,9 @@ export class Certificate {
 
   #look(events: CertificateEvents): void {
     const stamp = stampOf(this.#files);
-    if (stamp === this.#pair.stamp || stamp === this.#failed) return;
+    // Also where somebody has put back what was there before.
+    if (stamp === this.#pair.stamp) this.#failed = null;
+    if (stamp === this.#pair.stamp || stamp === this.#failed?.stamp) return;
     if (stamp !== this.#seen) {
       this.#seen = stamp;
       return;
@@ -84,8 +87,10 @@ export class Certificate {
       events.changed(this.secure);
       this.#warnOfEnd(events);
     } catch (error) {
-      this.#failed = stamp;
-      events.trouble(`${error instanceof Error ? error.message : String(error)} The pair that was read before stays in use.`);
+      const why = error instanceof Error ? error.message : String(error);
+      const before = this.#failed;
+      this.#failed = { stamp: isUnread(error) ? null : stamp, why };
+      if (why !== before?.why) events.trouble(`${why} The pair that was read before stays in use.`);
     }
   }
 
@@ -96,6 +101,11 @@ export class Certificate {
       `The certificate ${this.#files.certificate} ends at ${ends}: put a newer one in its place, which is read without a restart.`,
     );
   }
+}
+
+/** Its bytes could not even be had. That may be over though the files look the same: after a chmod, or once there are descriptors again. */
+function isUnread(error: unknown): boolean {
+  return error instanceof AdminError && error.cause instanceof Error && 'errno' in error.cause;
 }
 
 function readPair(files: AdminTls): Pair {

@@ -13,6 +13,13 @@ interface Kept {
   readonly answer: GeoAnswer;
 }
 
+/** Why a file could not be used. */
+interface Failure {
+  readonly message: string;
+  /** Its bytes could not even be had. That may be over though it looks the same: after a chmod, or once there are descriptors again. */
+  readonly isUnread: boolean;
+}
+
 export interface GeoEvents {
   changed(): void;
   trouble(file: string, message: string): void;
@@ -24,8 +31,8 @@ export class GeoFiles {
   readonly #timer: NodeJS.Timeout | null;
   readonly #kept = new Map<GeoKind, Kept>();
   readonly #wanted = new Map<GeoKind, ReadonlySet<string | number>>();
-  /** What a file looked like when it could not be read: not tried again until it looks different. */
-  readonly #failed = new Map<GeoKind, { readonly stamp: string; readonly message: string }>();
+  /** What a file looked like when it was no good, and why: not tried again until it looks different. `stamp` null: tried again at every look. */
+  readonly #failed = new Map<GeoKind, { readonly stamp: string | null; readonly message: string }>();
   /** A file that changed is left alone until it looks the same twice: it may still be written. */
   readonly #seen = new Map<GeoKind, string>();
   /** What is being read. */
@@ -47,7 +54,7 @@ export class GeoFiles {
     this.#wanted.set(kind, all);
     if (this.#kept.get(kind)?.wanted === keyOf(all)) return [];
     const failure = await this.#read(kind);
-    return failure === null ? [] : [`process.geo.${kind}: ${this.#files[kind]} cannot be used: ${failure}`];
+    return failure === null ? [] : [`process.geo.${kind}: ${this.#files[kind]} cannot be used: ${failure.message}`];
   }
 
   /** Forgets what is no longer wanted. */
@@ -69,21 +76,25 @@ export class GeoFiles {
       const file = this.#files[kind];
       if (file === null || (this.#wanted.get(kind)?.size ?? 0) === 0 || this.#reading.has(kind)) continue;
       const stamp = stampOf(file);
-      if (stamp === this.#kept.get(kind)?.stamp || stamp === this.#failed.get(kind)?.stamp) continue;
-      if (this.#seen.get(kind) === stamp) void this.#renew(kind, file);
+      // Also where somebody has put back what was there before.
+      if (stamp === this.#kept.get(kind)?.stamp) this.#failed.delete(kind);
+      else if (stamp === this.#failed.get(kind)?.stamp) continue;
+      else if (this.#seen.get(kind) === stamp) void this.#renew(kind, file, stamp);
       else this.#seen.set(kind, stamp);
     }
   }
 
-  async #renew(kind: GeoKind, file: string): Promise<void> {
+  async #renew(kind: GeoKind, file: string, stamp: string): Promise<void> {
     const failure = await this.#read(kind);
-    if (this.#stopped) return;
-    if (failure === null) this.#events.changed();
-    else this.#events.trouble(file, failure);
+    if (this.#stopped || failure === null) return;
+    const { message, isUnread } = failure;
+    const before = this.#failed.get(kind);
+    this.#failed.set(kind, { stamp: isUnread ? null : stamp, message });
+    if (message !== before?.message) this.#events.trouble(file, message);
   }
 
   /** One reading of a kind at a time: the next begins when the one before has ended, with all that is wanted by then. */
-  #read(kind: GeoKind): Promise<string | null> {
+  #read(kind: GeoKind): Promise<Failure | null> {
     const before = this.#reading.get(kind) ?? Promise.resolve();
     const reading = before.then(() => this.#readNow(kind));
     this.#reading.set(kind, reading);
@@ -94,7 +105,7 @@ export class GeoFiles {
   }
 
   /** Answers why it could not; what was known then stays. */
-  async #readNow(kind: GeoKind): Promise<string | null> {
+  async #readNow(kind: GeoKind): Promise<Failure | null> {
     const file = this.#files[kind]!;
     const wanted = this.#wanted.get(kind)!;
     const stamp = stampOf(file);
@@ -104,12 +115,13 @@ export class GeoFiles {
     try {
       this.#kept.set(kind, { stamp, wanted: keyOf(wanted), answer: await readGeo(file, kind, wanted) });
       this.#failed.delete(kind);
-      return null;
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#failed.set(kind, { stamp, message });
-      return message;
+      if (!(error instanceof Error)) return { message: String(error), isUnread: false };
+      return { message: error.message, isUnread: 'errno' in error };
     }
+    // Whoever it was read for, the policy in force was made of what the file held before.
+    if (kept !== undefined && kept.stamp !== stamp && !this.#stopped) this.#events.changed();
+    return null;
   }
 }
 

@@ -9,6 +9,8 @@ import type { AdminTls } from '../../config/document.ts';
 import type { AdminError } from '../../proxy/admin/listen.ts';
 import { type Admin, openAdmin } from '../../proxy/admin/server.ts';
 import { History } from '../../proxy/observe/history.ts';
+import { until } from '../node/harness.ts';
+import { withUnreadable } from '../node/unreadable.ts';
 import { type Authority, makeAuthority } from './certificates.ts';
 import { fakeNode, tcp } from './fake-node.ts';
 
@@ -180,6 +182,24 @@ describe('the admin endpoint with TLS', () => {
     await expect.poll(() => said.at(-1), { timeout: 5_000, interval: 5 }).toContain('was read again');
     expect((await ask(port, '/healthz')).serial).not.toBe(serial);
     expect(complaints()).toHaveLength(1);
+  });
+
+  it('takes up a pair that could not be read at first as soon as it can be, though the files look the same; says so once', async () => {
+    const tls = copied('shut', pair);
+    const { port, said } = await opened(tls);
+    const next = authority.issue('fourth', 'IP:127.0.0.1');
+    const { serial } = await ask(port, '/healthz');
+    const complaints = () => said.filter((line) => line.startsWith('error:'));
+    renameSync(next.key, tls.key);
+    renameSync(next.certificate, tls.certificate);
+    await withUnreadable(tls.key, async () => {
+      await until(() => complaints().length > 0);
+      const from = performance.now();
+      await until(() => performance.now() - from > 10 * POLL_MS);
+    });
+    await until(() => said.at(-1)!.includes('was read again'));
+    expect((await ask(port, '/healthz')).serial).not.toBe(serial);
+    expect(complaints()).toEqual([expect.stringMatching(/process\.admin\.tls\.key: .* cannot be read \(EACCES\)/)]);
   });
 
   it('warns of a certificate that ends soon', async () => {

@@ -7,6 +7,7 @@ import { formatAddress, formatPrefix, prefixContains } from '../../config/addres
 import { readGeo } from '../../proxy/sources/geo.ts';
 import { GeoFiles } from '../../proxy/sources/geo-files.ts';
 import { until } from '../node/harness.ts';
+import { withUnreadable } from '../node/unreadable.ts';
 import { bitsOf, type Network, writeMmdb } from './mmdb-writer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bulkhead-geo-'));
@@ -113,6 +114,49 @@ describe('files that change', () => {
     writeFileSync(path, german);
     await until(() => changes === 2);
     expect(prefixes()).toEqual(['10.0.0.0/8']);
+    files.stop();
+  });
+
+  it('are told of, though a document that is only tried out had them read first', async () => {
+    const path = file('tried.mmdb', german);
+    let changes = 0;
+    const files = new GeoFiles({ country: path, asn: null }, { changed: () => changes++, trouble: () => undefined }, null);
+    await files.want('country', new Set(['DE']));
+    files.settle('country', new Set(['DE']));
+    await files.want('country', new Set(['DE', 'FR']));
+    expect(changes).toBe(0);
+    writeFileSync(path, moved);
+    await files.want('country', new Set(['DE', 'ZZ']));
+    expect([changes, files.prefixes('country').get('DE')!.map(formatPrefix)]).toEqual([1, ['11.0.0.0/8']]);
+  });
+
+  it('to bad ones are told of, though a document that is only tried out met them first', async () => {
+    const path = file('met.mmdb', german);
+    const troubles: string[] = [];
+    const events = { changed: () => undefined, trouble: (_: string, message: string) => void troubles.push(message) };
+    const files = new GeoFiles({ country: path, asn: null }, events, 10);
+    await files.want('country', new Set(['DE']));
+    truncateSync(path, 20);
+    expect(await files.want('country', new Set(['FR']))).toHaveLength(1);
+    await until(() => troubles.length === 1);
+    files.stop();
+  });
+
+  it('and cannot be read at first are read as soon as they can be, though they look the same; the trouble is told once', async () => {
+    const path = file('shut.mmdb', german);
+    let changes = 0;
+    const troubles: string[] = [];
+    const events = { changed: () => changes++, trouble: (_: string, message: string) => void troubles.push(message) };
+    const files = new GeoFiles({ country: path, asn: null }, events, 10);
+    await files.want('country', new Set(['DE']));
+    writeFileSync(path, moved);
+    await withUnreadable(path, async () => {
+      await until(() => troubles.length > 0);
+      const from = performance.now();
+      await until(() => performance.now() - from > 100);
+    });
+    await until(() => changes === 1);
+    expect(troubles).toEqual([expect.stringContaining('EACCES')]);
     files.stop();
   });
 
