@@ -25,5 +25,7 @@ export function askHttp2(socket: Socket, { path, authority, secured }: Http2Chec
     );
     stream.on('response', (headers) => end(() => resolve(Number(headers[':status']))));
     stream.on('error', (error) => end(() => reject(error)));
+    // A reset that says NO_ERROR or CANCEL is no error to Node, and leaves the session open.
+    stream.on('close', () => end(() => reject(new Error('reset before it answered'))));
   });
 }

@@ -171,4 +171,30 @@ describe('a health check of servers of HTTP/2', () => {
     await node.stop();
     server.close();
   });
+
+  it.each([
+    ['NO_ERROR', ERROR.none],
+    ['CANCEL', ERROR.cancel],
+  ])('that is reset with %s has failed, and the next one comes', async (_name, code) => {
+    let asked = 0;
+    const server = createHttp2Server();
+    server.on('sessionError', () => undefined);
+    server.on('stream', (stream: ServerHttp2Stream) => {
+      stream.on('error', () => undefined);
+      if (asked++ === 1) stream.close(code);
+      else stream.respond({ ':status': 200 }, { endStream: true });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const health = 'health: { type: http, interval: 20ms, timeout: 20s, fall: 1, rise: 1 }';
+    const file = text(await freePort(), (server.address() as AddressInfo).port, 'h2', ALL);
+    const node = await startNode(file.replace('retries: { attempts: 0 }', health));
+    await until(() => asked > 3 && node.node.servers()[0]!.up);
+    const changes = node.logged.filter(({ message }) => /^server is (up|down)$/.test(message));
+    expect(changes.map(({ message, fields }) => [message, (fields as { detail?: string }).detail])).toEqual([
+      ['server is down', 'reset before it answered'],
+      ['server is up', 'HTTP 200'],
+    ]);
+    await node.stop();
+    server.close();
+  });
 });
