@@ -67,6 +67,12 @@ export const LEAVING_BYTES_MAX = 256 * 1024;
 /** Streams of one connection that ended lately, by number: what is still on its way to them is no fault. */
 export const ENDED_KEPT = 128;
 
+/**
+ * A server that was asked whether it is there, and of which nothing is read for so long, is given up with all that it was asked for. Servers stand
+ * still for a second or two while they collect their garbage; and before it is asked at all, a request has gone unanswered.
+ */
+export const SILENCE_MS_MAX = 5_000;
+
 /** Sessions to one server that a worker has open at once. */
 export const SESSIONS_PER_SERVER_MAX = 64;
 /** The head of a response, and its field block. */

@@ -32,11 +32,15 @@ import { errnoOfReset, UNTOUCHED_ERRNO } from './reset-code.ts';
 import { ResponseLines } from './response-lines.ts';
 import { type RequestRanges, ServerStream, type ServerStreamHost } from './server-stream.ts';
 import { Session, type SessionLimit } from './session.ts';
+import { Silence, type SilentPlace } from './silence.ts';
 import type { Stream } from './stream.ts';
 import { blockMax } from './stream-keeper.ts';
 
 /** Decoding is done within one callback, so one of these serves the whole thread. */
 const responseLines = new ResponseLines();
+
+/** What the ping says that asks a silent server; any eight bytes would do. */
+const QUESTION = Buffer.from('still on');
 
 const SCHEME_HTTP = 6;
 const SCHEME_HTTPS = 7;
@@ -51,7 +55,7 @@ export interface SessionKeeper {
   sessionOver(session: ServerSession): void;
 }
 
-export class ServerSession extends Session implements ServerStreamHost {
+export class ServerSession extends Session implements ServerStreamHost, SilentPlace {
   knowsConnect = false;
   private readonly keeper: SessionKeeper;
   private readonly scheme: number;
@@ -62,6 +66,8 @@ export class ServerSession extends Session implements ServerStreamHost {
   private readonly givenUp = new Allowance(SERVER_RESETS_BURST, RESETS_PER_SECOND);
   /** So many streams were given up that the server may soon end it: it carries on with what it has, and is closed when it is idle. */
   private worn = false;
+  reads = 0;
+  private readonly silence: Silence;
 
   constructor(context: Context, wire: Wire, secured: boolean, idleMs: number, keeper: SessionKeeper) {
     super(context, wire);
@@ -69,6 +75,7 @@ export class ServerSession extends Session implements ServerStreamHost {
     this.scheme = secured ? SCHEME_HTTPS : SCHEME_HTTP;
     this.idleMs = idleMs;
     wire.owner = this;
+    this.silence = new Silence(this);
     this.writer.raw(PREFACE);
     this.greet(
       [
@@ -120,13 +127,18 @@ export class ServerSession extends Session implements ServerStreamHost {
     if (this.nextStream > STREAM_ID_MAX - 2) this.goingAway = true;
     this.streams.set(id, stream);
     stream.openAs(id, this.streamWindow);
+    stream.readsBefore = this.reads;
     // Idle time begins when the last stream ends.
     this.context.wheel.arm(this, Number.POSITIVE_INFINITY);
     return true;
   }
 
   override endStream(stream: Stream, code: number): void {
-    if (this.streams.has(stream.id) && !this.givenUp.take(this.context.clock.coarse)) this.worn = true;
+    if (this.streams.has(stream.id)) {
+      if (!this.givenUp.take(this.context.clock.coarse)) this.worn = true;
+      // Given up by its client or for its time, and not a byte has come of the server since it was sent.
+      if (this.alive && (stream as ServerStream).readsBefore === this.reads) this.silence.ask();
+    }
     super.endStream(stream, code);
   }
 
@@ -142,6 +154,12 @@ export class ServerSession extends Session implements ServerStreamHost {
     const { id } = stream;
     stream.id = 0;
     this.forget(stream, id, false);
+  }
+
+  /** hot */
+  protected override read(bytes: Buffer, start: number, length: number): void {
+    this.reads++;
+    super.read(bytes, start, length);
   }
 
   /** hot */
@@ -224,6 +242,14 @@ export class ServerSession extends Session implements ServerStreamHost {
     return NO_ERROR;
   }
 
+  sendPing(): void {
+    this.writer.ping(QUESTION, 0);
+  }
+
+  gone(): void {
+    this.end(true);
+  }
+
   protected met(): void {
     this.keeper.sessionReady(this);
   }
@@ -247,11 +273,13 @@ export class ServerSession extends Session implements ServerStreamHost {
 
   protected override leave(code: number): void {
     super.leave(code);
+    this.silence.drop();
     // It takes no more streams, though it closes a little later.
     this.keeper.sessionOver(this);
   }
 
   protected over(): void {
+    this.silence.drop();
     this.keeper.sessionOver(this);
   }
 }

@@ -45,6 +45,8 @@ export class ServerStream extends Stream {
   webSocketKey: string | null;
   /** The final head has come: what follows are trailers. */
   responded: boolean;
+  /** How often its session had been read from when it began. */
+  readsBefore: number;
   private readonly session: ServerStreamHost;
   private refusedHere: boolean;
 
@@ -53,6 +55,7 @@ export class ServerStream extends Stream {
     this.session = session;
     this.reserved = true;
     this.isHead = this.responded = this.refusedHere = false;
+    this.readsBefore = 0;
     this.webSocketKey = null;
   }
 
