@@ -115,7 +115,11 @@ export abstract class Session extends StreamKeeper implements FrameTaker {
       return this.unknown(id);
     }
     const code = stream.data(bytes, from, to, length, ended);
-    if (code === frames.NO_ERROR) return this.alive;
+    if (code === frames.NO_ERROR) {
+      // The peer may send less now, also where nothing of this was taken.
+      this.giveBack(0);
+      return this.alive;
+    }
     // Nobody takes what was refused, and the other streams would miss it: the window is theirs as well.
     this.giveBack(length);
     return this.streamFault(id, code);

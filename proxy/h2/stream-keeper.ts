@@ -133,10 +133,14 @@ export abstract class StreamKeeper extends OnWheel implements WireOwner, StreamH
     if (this.state === OPEN) this.writer.windowUpdate(stream, bytes);
   }
 
-  /** hot */
+  /**
+   * hot: so many bytes were taken. They are given back in large parts, and as soon as the peer may send no more than them: what others leave untaken
+   * can be all the rest of the window, and more may then never be taken.
+   */
   giveBack(bytes: number): void {
     this.ungiven += bytes;
-    if (this.ungiven < CLIENT_WINDOW_BYTES / 2 || this.state !== OPEN) return;
+    if (this.ungiven < CLIENT_WINDOW_BYTES / 2 && this.ungiven < this.receivable) return;
+    if (this.ungiven === 0 || this.state !== OPEN) return;
     this.writer.windowUpdate(0, this.ungiven);
     this.receivable += this.ungiven;
     this.ungiven = 0;
