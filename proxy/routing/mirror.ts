@@ -18,6 +18,9 @@ import { Flow } from '../worker/account.ts';
 /** Copies under way in one worker. */
 const MIRRORED_MAX = 1_000;
 
+/** How long the body of an answer is read, unless flows of the application have less in all. Nobody waits for it, and some never end. */
+const ANSWER_MS_MAX = 60_000;
+
 /** Scanning is done within one callback, so one of these serves the whole thread. */
 const head = new ResponseHead();
 
@@ -41,6 +44,8 @@ export class Mirror extends OnWheel implements Lessee, UpstreamUser {
   private readonly held = new Held();
   private body: Framing | null = null;
   private keeps = false;
+  /** When it is given up, whatever still comes of its answer. */
+  private until = Number.POSITIVE_INFINITY;
 
   private constructor(of: MirroredPlace, pool: PoolBalancer, bytes: Buffer, isHead: boolean) {
     super();
@@ -145,6 +150,7 @@ export class Mirror extends OnWheel implements Lessee, UpstreamUser {
     else body.untilClose();
     this.body = body;
     this.keeps = !fields.close && (minor === 1 || fields.keepAlive) && this.place.pool.plan.proxyProtocol === null;
+    this.until = this.place.context.clock.coarse + Math.min(this.application.timeouts.total ?? ANSWER_MS_MAX, ANSWER_MS_MAX);
     this.lease.praise();
     return at;
   }
@@ -168,7 +174,7 @@ export class Mirror extends OnWheel implements Lessee, UpstreamUser {
 
   private expireIn(milliseconds: number): void {
     const { wheel, clock } = this.place.context;
-    wheel.arm(this, clock.coarse + milliseconds);
+    wheel.arm(this, Math.min(clock.coarse + milliseconds, this.until));
   }
 
   private end(keep = false): void {

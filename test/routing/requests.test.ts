@@ -163,6 +163,33 @@ describe('a route', () => {
     for (let i = 0; i < 5; i++) expect((await ask('/x')).body).toBe('web');
   });
 
+  it('mirrors no longer than its application allows, also where the answer to the copy never ends', async () => {
+    // As an endpoint of server-sent events.
+    const endless = createServer((_asked, response) => {
+      const timer = setInterval(() => response.write(':\n\n'), 20);
+      response.on('close', () => clearInterval(timer));
+    });
+    await new Promise<void>((resolve) => endless.listen(0, '127.0.0.1', resolve));
+    stops.push(() => {
+      endless.closeAllConnections();
+      return new Promise((resolve) => endless.close(resolve));
+    });
+    let begun = 0;
+    let over = 0;
+    endless.on('connection', (socket) => {
+      begun++;
+      socket.on('close', () => over++);
+    });
+    ports.copy = (endless.address() as AddressInfo).port;
+    const running = await startNode(
+      file('{ name: all, mirror: { pool: copy } }').replace('mode: http', 'mode: http\n    timeouts: { total: 300ms }'),
+    );
+    stops.push(() => running.stop());
+    for (let i = 0; i < 5; i++) expect((await ask('/x')).body).toBe('web');
+    await until(() => begun === 5);
+    await until(() => over === 5);
+  });
+
   it('holds for the next request of a kept connection when the file changes', async () => {
     const running = await start('');
     expect((await ask('/api/x')).body).toBe('web');
