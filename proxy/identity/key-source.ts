@@ -2,8 +2,9 @@
  * Fetches the key sets (RFC 7517) of token issuers, on the main thread: when an application names them, from time to time after that, and when a
  * worker has met a token whose key is not there. What is known stays while a location does not answer, and it is asked again before long.
  */
+import { createPublicKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
+import { createLocalJWKSet, type JSONWebKeySet, type JWK } from 'jose';
 import { Agent, request } from 'undici';
 import type { Document } from '../../config/document.ts';
 import type { TokenKeysState } from '../observe/view.ts';
@@ -157,9 +158,7 @@ export class KeySource {
   }
 
   #failed(location: string, known: Known, error: unknown): void {
-    const { message, code } = error as NodeJS.ErrnoException;
-    // Of several addresses that were tried, the error has a code and no message.
-    const fault = message || code || String(error);
+    const fault = faultOf(error);
     known.failed++;
     if (fault !== known.fault) this.#events.trouble(location, fault);
     known.fault = fault;
@@ -187,9 +186,43 @@ export class KeySource {
   }
 }
 
-/** Throws where the text is no key set. */
+/** Whom OpenSSL cannot trace to an authority that is believed. Node's own words name an option of Node, which the node's users do not start. */
+const UNKNOWN_AUTHORITY = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+function faultOf(error: unknown): string {
+  const { message, code } = error as NodeJS.ErrnoException;
+  if (code !== undefined && UNKNOWN_AUTHORITY.has(code))
+    return `${message.split(';')[0]}: start the node with NODE_EXTRA_CA_CERTS set to a file that has the authority of its certificate`;
+  // Of several addresses that were tried, the error has a code and no message.
+  return message || code || String(error);
+}
+
+/**
+ * Throws where the text is no key set, and where no key in it could check a signature: an issuer that loses its keys for a while publishes a set
+ * without any, which would make every token a bad one.
+ */
 function keySetOf(text: string): JSONWebKeySet {
-  const keys = JSON.parse(text) as JSONWebKeySet;
-  createLocalJWKSet(keys);
-  return keys;
+  const set = JSON.parse(text) as JSONWebKeySet;
+  createLocalJWKSet(set);
+  if (!set.keys.some(checksSignatures)) throw new Error('its key set has no key that could check a signature');
+  return set;
+}
+
+/** RFC 7517: a public key, not meant for something else, that can be read. */
+function checksSignatures(key: JWK): boolean {
+  const { use, key_ops: operations, d } = key;
+  if (d !== undefined || (use !== undefined && use !== 'sig')) return false;
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) return false;
+  try {
+    createPublicKey({ key, format: 'jwk' });
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
+import { createServer as createSecured } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { KeySets } from '../../proxy/identity/key-sets.ts';
 import { KeySource } from '../../proxy/identity/key-source.ts';
 import { KEYS_WAIT_MS } from '../../proxy/identity/token.ts';
+import { Authority } from '../tls/authority.ts';
 
 let keySet: JSONWebKeySet;
 let server: Server;
@@ -80,6 +83,13 @@ describe('keys of an issuer', () => {
     ['an error', { status: 500, body: '' }, /answered 500/],
     ['no JSON', { status: 200, body: 'hello' }, /JSON/],
     ['JSON that is no key set', { status: 200, body: '{}' }, /JSON Web Key Set malformed/],
+    ['a set without keys', { status: 200, body: '{"keys":[]}' }, /no key that could check a signature/],
+    ['a set of secrets', { status: 200, body: '{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}' }, /no key that could/],
+    [
+      'a set of keys that cannot be read',
+      { status: 200, body: '{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}' },
+      /no key that could/,
+    ],
     ['more than a key set can be', { status: 200, body: ' '.repeat(600_000) }, /larger than/],
   ])('stay as they were when the answer is %s', async (_, bad, words) => {
     const { source, until } = watched(20);
@@ -88,6 +98,7 @@ describe('keys of an issuer', () => {
     answer = bad;
     expect((await until(2))[1]).toMatch(words);
     expect([...source.sets()]).toEqual([[location, keySet]]);
+    expect(source.states()[0]!.fault).toMatch(words);
   });
 
   it('are fetched again for a token whose key is not there, but not for every such token', async () => {
@@ -162,6 +173,18 @@ describe('a location that does not answer', () => {
     await until(1);
     source.settle(new Set([`${location}/third`]));
     expect((await until(2)).map((said) => typeof said)).toEqual(['string', 'string']);
+  });
+
+  it('whose authority is unknown is told of with what makes it known', async () => {
+    const strangers = new Authority('Strangers');
+    const { certificate, key } = strangers.issue({ names: ['IP:127.0.0.1'] });
+    const secured = createSecured({ cert: readFileSync(certificate), key: readFileSync(key) });
+    strangers.remove();
+    await new Promise<void>((resolve) => secured.listen(0, '127.0.0.1', resolve));
+    const { source, until } = watched();
+    source.settle(new Set([`https://127.0.0.1:${(secured.address() as AddressInfo).port}/keys`]));
+    expect((await until(1))[0]).toMatch(/^unable to verify the first certificate: start the node with NODE_EXTRA_CA_CERTS /);
+    await new Promise((resolve) => secured.close(resolve));
   });
 
   it('that says null where a set should be has none', async () => {

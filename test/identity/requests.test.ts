@@ -167,6 +167,13 @@ describe('keys that cannot be had', () => {
   it.each([
     ['nobody listens there', () => freePort()],
     ['nobody answers there', () => silent()],
+    [
+      'its key set has no keys',
+      () => {
+        published = [];
+        return keysPort;
+      },
+    ],
   ])('are a 503 with a record of the request where %s; who needs no token is served', async (_, where) => {
     keysPort = await where();
     const running = await start(RULES);
