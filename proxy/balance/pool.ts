@@ -12,6 +12,8 @@ export interface Candidate {
   readonly label: string;
   /** Of smooth weighted round-robin. */
   current: number;
+  /** A flow was sent to it for want of a server that is not ejected, and what became of that is not known yet. */
+  onTrial: boolean;
 }
 
 /** Words of a source address; pools that hash look at them. */
@@ -36,7 +38,7 @@ export class PoolBalancer {
     this.table = table;
     this.random = random;
     this.maglev = plan.maglev === null ? null : new Uint16Array(plan.maglev);
-    this.candidates = plan.servers.map((server) => ({ server, label: `${plan.name}/${server.text}`, current: 0 }));
+    this.candidates = plan.servers.map((server) => ({ server, label: `${plan.name}/${server.text}`, current: 0, onTrial: false }));
   }
 
   /**
@@ -46,8 +48,7 @@ export class PoolBalancer {
   pick(source: SourceWords, now: number, except: readonly number[] | null): Candidate | null {
     return (
       this.choose(source, now, except, true) ??
-      // Every server up by its checks is ejected: sending flows to them beats sending none.
-      this.choose(source, now, except, false) ??
+      this.chooseEjected(source, now, except) ??
       (except === null || except.length === 0 ? null : this.pick(source, now, null))
     );
   }
@@ -73,12 +74,19 @@ export class PoolBalancer {
   failed(candidate: Candidate, now: number): boolean {
     const ejection = this.plan.ejection;
     if (ejection === null) return false;
-    return this.table.failed(candidate.server.row, ejection.failures, now + ejection.forMs);
+    const isEjected = this.table.failed(candidate.server.row, ejection.failures, now + ejection.forMs);
+    // What began before says nothing of how it does now.
+    if (isEjected) candidate.onTrial = false;
+    return isEjected;
   }
 
   /** hot */
   succeeded(candidate: Candidate): void {
     this.table.succeeded(candidate.server.row);
+    if (candidate.onTrial) {
+      candidate.onTrial = false;
+      this.table.readmit(candidate.server.row);
+    }
   }
 
   /** hot: counts a first dial. */
@@ -101,6 +109,13 @@ export class PoolBalancer {
     if (this.retries >= Math.max(RETRIES_FREE, this.plan.retries.budget * this.dials)) return false;
     this.retries++;
     return true;
+  }
+
+  /** Every server up by its checks is ejected: sending flows to them beats sending none. The first that succeeds shows that its server is back. */
+  private chooseEjected(source: SourceWords, now: number, except: readonly number[] | null): Candidate | null {
+    const candidate = this.choose(source, now, except, false);
+    if (candidate !== null) candidate.onTrial = true;
+    return candidate;
   }
 
   private choose(source: SourceWords, now: number, except: readonly number[] | null, heedEjection: boolean): Candidate | null {

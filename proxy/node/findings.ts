@@ -5,7 +5,7 @@ import type { Problems } from '../observe/problems.ts';
 import type { TlsFileEvents, TlsFiles } from '../tls/tls-files.ts';
 import type { HealthEvents } from './health.ts';
 import { absence } from './server-states.ts';
-import { ServerWatch, type WatchedServers } from './server-watch.ts';
+import { type EmptyPool, ServerWatch, type WatchedServers } from './server-watch.ts';
 
 /** Where problems come from, and where they go. */
 export interface Watched extends WatchedServers {
@@ -19,11 +19,7 @@ export function watchOver(watched: Watched, log: Logger): ServerWatch {
   const { problems, keys, tls, faultOf, inForce } = watched;
   // Looked at also where nobody asks, so that a problem is told with the moment at which it began.
   const watch = new ServerWatch({ ...watched, looked: () => void problems.counts() }, log);
-  problems.ask('pool', () =>
-    watch
-      .emptyPools()
-      .map(([pool, why]) => [pool, `No server of pool ${pool} takes flows: ${why}. Look at the servers and at what checks them.`]),
-  );
+  problems.ask('pool', () => watch.emptyPools().map((empty) => [empty.pool, emptiness(empty)]));
   problems.ask('server-name', () =>
     (inForce()?.names ?? [])
       .filter(({ inUse, refused }) => inUse === 0 && refused.length === 0)
@@ -50,6 +46,12 @@ export function watchOver(watched: Watched, log: Logger): ServerWatch {
   );
   problems.ask('certificate', () => tls.troubles());
   return watch;
+}
+
+function emptiness({ pool, why, isEjected }: EmptyPool): string {
+  return isEjected
+    ? `Every server of pool ${pool} that is up is ejected (${why}): flows are sent to them all the same, and the first that succeeds ends its server's ejection. Look at the servers.`
+    : `No server of pool ${pool} takes flows: ${why}. Look at the servers and at what checks them.`;
 }
 
 /** What the log says of active checks. */

@@ -12,7 +12,7 @@ import { absence, type FaultOf } from './server-states.ts';
 
 /** An ejection takes ten seconds by default, so hardly one is missed; a look at a thousand servers takes less than a millisecond. */
 export const WATCH_MS_DEFAULT = 1_000;
-/** A server that comes and goes has a line as often, and a pool too: with what holds then. */
+/** The trouble of a server or a pool is said as often; its end is said at once, since whoever was called waits for it. */
 const SAID_EVERY_MS = 60_000;
 
 /** What is looked at. */
@@ -25,11 +25,23 @@ export interface WatchedServers {
   readonly looked?: () => void;
 }
 
-/** What was last said of a server or a pool, and when. */
+/** A pool that flows go to and that has no server for them, or ejected ones alone. */
+export interface EmptyPool {
+  readonly pool: string;
+  readonly why: string;
+  /** Every server that could take flows is ejected, so flows are sent to them all the same. */
+  readonly isEjected: boolean;
+}
+
+/** What was last said of a server or a pool: its trouble, null that there is none. And when trouble was last said. */
 interface Said {
-  readonly bad: boolean;
+  readonly trouble: string | null;
   readonly at: number;
 }
+
+const EJECTED = 'a server is ejected: flows to it failed in a row';
+const ALL_EJECTED = 'every server of a pool that is up is ejected; flows are sent to them all the same';
+const NONE_LEFT = 'a pool has no server left that takes flows';
 
 export class ServerWatch {
   readonly #servers: WatchedServers;
@@ -49,46 +61,42 @@ export class ServerWatch {
     if (this.#timer !== null) clearInterval(this.#timer);
   }
 
-  /** One look at all servers. What is bounded is the log: a line a server and a pool a minute. */
+  /** One look at all servers. What is bounded is the log: two lines a server and a pool a minute. */
   look(): void {
     const now = this.#now();
     const resolved = this.#servers.inForce();
     if (resolved === null) return;
     const before = this.#said;
     this.#said = new Map();
-    const say = (key: string, bad: boolean, tell: () => void) => {
-      const last = before.get(key) ?? { bad: false, at: Number.NEGATIVE_INFINITY };
-      const isDue = bad !== last.bad && now - last.at >= SAID_EVERY_MS;
-      if (isDue) tell();
-      const said = isDue ? { bad, at: now } : last;
+    const say = (key: string, trouble: string | null, tell: (trouble: string | null) => void) => {
+      const last = before.get(key) ?? { trouble: null, at: Number.NEGATIVE_INFINITY };
+      const isDue = trouble !== last.trouble && (trouble === null || now - last.at >= SAID_EVERY_MS);
+      if (isDue) tell(trouble);
+      const said = isDue ? { trouble, at: trouble === null ? last.at : now } : last;
       if (said.at > Number.NEGATIVE_INFINITY) this.#said.set(key, said);
     };
     for (const pool of resolved.document.pools)
       for (const { endpoint } of pool.servers) {
         const until = this.#ejectedUntil(pool.name, endpoint.text, now);
         const named = { pool: pool.name, server: endpoint.text };
-        say(`server ${pool.name} ${endpoint.text}`, until > 0, () => {
-          if (until > 0)
-            this.#log.warn(
-              { ...named, until: new Date(Date.now() + until - now).toISOString() },
-              'a server is ejected: flows to it failed in a row',
-            );
-          else this.#log.info(named, 'a server is no longer ejected');
+        say(`server ${pool.name} ${endpoint.text}`, until > 0 ? EJECTED : null, (trouble) => {
+          if (trouble === null) this.#log.info(named, 'a server is no longer ejected');
+          else this.#log.warn({ ...named, until: new Date(Date.now() + until - now).toISOString() }, trouble);
         });
       }
-    const empty = new Map(this.emptyPools());
-    for (const { name } of resolved.document.pools) {
-      const why = empty.get(name);
-      say(`pool ${name}`, why !== undefined, () => {
-        if (why !== undefined) this.#log.error({ pool: name, why }, 'a pool has no server left that takes flows');
-        else this.#log.info({ pool: name }, 'a pool has a server again');
+    const empty = new Map(this.emptyPools().map((each) => [each.pool, each]));
+    for (const { name: pool } of resolved.document.pools) {
+      const found = empty.get(pool);
+      say(`pool ${pool}`, found === undefined ? null : found.isEjected ? ALL_EJECTED : NONE_LEFT, (trouble) => {
+        if (trouble === null) this.#log.info({ pool }, 'a pool has a server again');
+        else this.#log.error({ pool, why: found!.why }, trouble);
       });
     }
     this.#servers.looked?.();
   }
 
-  /** Pools that flows go to and that have no server for them, with why. */
-  emptyPools(): (readonly [pool: string, why: string])[] {
+  /** Pools that flows go to and that have no server for them but ejected ones, with why. */
+  emptyPools(): EmptyPool[] {
     const resolved = this.#servers.inForce();
     if (resolved === null) return [];
     const used = usedPools(resolved.document);
@@ -109,7 +117,8 @@ export class ServerWatch {
         ...Object.entries(counts).flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what}`])),
         ...names.map((name) => `${name.server.endpoint.text}: ${absence(name, this.#servers.faultOf)}`),
       ];
-      return [[pool.name, whys.length === 0 ? 'it has no servers' : whys.join(', ')] as const];
+      const why = whys.length === 0 ? 'it has no servers' : whys.join(', ');
+      return [{ pool: pool.name, why, isEjected: counts.ejected > 0 }];
     });
   }
 

@@ -69,6 +69,11 @@ export class ServerTable {
     if (this.states[at] !== 0) Atomics.store(this.states, at, 0);
   }
 
+  /** Its ejection ends before its time. */
+  readmit(server: number): void {
+    Atomics.store(this.states, server * WORDS + EJECTED_UNTIL, 0);
+  }
+
   /** hot: counts a dial in the worker's own row. */
   dialled(worker: number, server: number, result: DialResult): void {
     const at = (worker * SERVERS_MAX + server) * DIAL_RESULTS.length + RESULT_SLOT.get(result)!;

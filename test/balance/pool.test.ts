@@ -277,4 +277,33 @@ describe('passive ejection', () => {
     const never = pool('round-robin', [1]);
     for (let i = 0; i < 100; i++) expect(never.balancer.failed(never.balancer.candidates[0]!, 0)).toBe(false);
   });
+
+  it.each(['round-robin', 'least-connections', 'random-two', 'source-hash', 'maglev'] as const)(
+    'ends with the first success of a flow that was sent there for want of a server that is not ejected: %s',
+    (balance) => {
+      const { balancer, table, run } = pool(balance, [1, 1], { ejection: { failures: 1, forMs: 5_000 } });
+      const [first, second] = balancer.candidates;
+      balancer.failed(first!, 1_000_000);
+      // One that was under way when its server was ejected, while there is another.
+      balancer.succeeded(first!);
+      expect(table.ejectedUntil(0)).toBe(1_005_000);
+      balancer.failed(second!, 1_000_000);
+      const tried = balancer.pick(SOURCE, 1_000_000, null)!;
+      balancer.succeeded(tried === first ? second! : first!);
+      expect([table.ejectedUntil(0), table.ejectedUntil(1)]).toEqual([1_005_000, 1_005_000]);
+      balancer.succeeded(tried);
+      expect(table.ejectedUntil(tried.server.row)).toBe(0);
+      expect(new Set(run(20, null, 1_000_000))).toEqual(new Set('ab'[tried.server.row]));
+    },
+  );
+
+  it('goes on where such a flow fails its server once more', () => {
+    const { balancer, table } = pool('round-robin', [1], { ejection: { failures: 1, forMs: 5_000 } });
+    const [only] = balancer.candidates;
+    balancer.failed(only!, 1_000_000);
+    expect(balancer.pick(SOURCE, 1_000_000, null)).toBe(only);
+    balancer.failed(only!, 1_001_000);
+    balancer.succeeded(only!);
+    expect(table.ejectedUntil(0)).toBe(1_006_000);
+  });
 });

@@ -5,7 +5,7 @@ import { ServerWatch } from '../../proxy/node/server-watch.ts';
 import type { Logger } from '../../proxy/observe/log.ts';
 import { ServerTable } from '../../proxy/shared/servers.ts';
 import { client } from '../relay/client.ts';
-import { documentOf, freePort, startNode, until } from './harness.ts';
+import { documentOf, freePort, startNode, startServer, until } from './harness.ts';
 
 const FILE = `
 version: 1
@@ -52,6 +52,7 @@ function watched(file = FILE) {
 
 const EJECTED = 'a server is ejected: flows to it failed in a row';
 const BACK = 'a server is no longer ejected';
+const ALL_EJECTED = 'every server of a pool that is up is ejected; flows are sent to them all the same';
 
 describe('the log', () => {
   it('tells of a server that is ejected and comes back', () => {
@@ -63,33 +64,42 @@ describe('the log', () => {
     expect(later(10_000)).toEqual([`info | 127.0.0.1:1 | ${BACK}`]);
   });
 
-  it('has a line a server a minute, however often it comes and goes, and then what holds', () => {
+  it('tells of trouble once a minute, however often a server comes and goes, and of its end at once', () => {
     const { later, eject } = watched();
-    const said = [];
+    const said: string[][] = [];
     for (let second = 0; second < 180; second++) {
       if (second % 4 === 0) eject(1, 2_000);
-      said.push(...later(1_000));
+      said.push(later(1_000));
     }
-    expect(said.length).toBeLessThanOrEqual(3);
-    expect(said[0]).toBe(`warn | 127.0.0.1:2 | ${EJECTED}`);
-    const late = later(60_000);
-    expect([...said, ...late].at(-1)).toBe(`info | 127.0.0.1:2 | ${BACK}`);
+    const [troubled, back] = [`warn | 127.0.0.1:2 | ${EJECTED}`, `info | 127.0.0.1:2 | ${BACK}`];
+    const lines = said.flat();
+    expect(lines).toEqual([troubled, back, troubled, back, troubled, back]);
+    // The ejection of two seconds is over with the look after the next.
+    const at = said.findIndex((each) => each.includes(troubled));
+    expect(said.slice(at, at + 3).flat()).toEqual([troubled, back]);
   });
 
-  it('tells of a pool that has no server left, with why, and of its return', () => {
-    const { later, eject, table, watch } = watched();
+  it('tells of a pool that has no server left, with why, and of its return at the next look', () => {
+    const { later, table, watch } = watched();
     table.setUp(0, false);
     expect(later(1_000)).toEqual([]);
     expect(watch.emptyPools()).toEqual([]);
-    eject(1, 80_000);
-    expect(later(1_000)).toEqual([
-      `warn | 127.0.0.1:2 | ${EJECTED}`,
-      'error | web | a pool has no server left that takes flows | 1 down, 1 ejected',
-    ]);
-    expect(watch.emptyPools()).toEqual([['web', '1 down, 1 ejected']]);
+    table.setUp(1, false);
+    expect(later(1_000)).toEqual(['error | web | a pool has no server left that takes flows | 2 down']);
+    expect(watch.emptyPools()).toEqual([{ pool: 'web', why: '2 down', isEjected: false }]);
     table.setUp(0, true);
-    expect(later(70_000)).toEqual(['info | web | a pool has a server again']);
+    expect(later(1_000)).toEqual(['info | web | a pool has a server again']);
     expect(watch.emptyPools()).toEqual([]);
+  });
+
+  it('tells of a pool whose servers are all ejected that flows are sent to them all the same', () => {
+    const { later, eject, table, watch } = watched();
+    table.setUp(0, false);
+    eject(1, 80_000);
+    expect(later(1_000)).toEqual([`warn | 127.0.0.1:2 | ${EJECTED}`, `error | web | ${ALL_EJECTED} | 1 down, 1 ejected`]);
+    expect(watch.emptyPools()).toEqual([{ pool: 'web', why: '1 down, 1 ejected', isEjected: true }]);
+    table.readmit(1);
+    expect(later(1_000)).toEqual([`info | 127.0.0.1:2 | ${BACK}`, 'info | web | a pool has a server again']);
   });
 });
 
@@ -103,7 +113,7 @@ it.each([
   ['a name without an answer', 'servers: [web.internal:80]', 'web.internal:80: its name has had no answer yet'],
 ])('a pool with %s has no server', (_, servers, why) => {
   const { watch } = watched(FILE.replace(/web: \{.*\}/, `web: { ${servers} }`));
-  expect(watch.emptyPools()).toEqual([['web', why]]);
+  expect(watch.emptyPools()).toEqual([{ pool: 'web', why, isEjected: false }]);
 });
 
 const stops: (() => unknown)[] = [];
@@ -123,7 +133,7 @@ applications: { app: { vips: [127.0.0.1:${vip}], mode: tcp, pool: db, rules: [{ 
   expect(running.node.problems.list()).toEqual([]);
   for (let i = 0; i < 2; i++) await client(vip).over;
   await until(() => running.logged.some(({ message }) => message === EJECTED));
-  expect(running.logged.find(({ message }) => message.startsWith('a pool has no server left'))).toMatchObject({
+  expect(running.logged.find(({ message }) => message === ALL_EJECTED)).toMatchObject({
     level: 'error',
     fields: { pool: 'db', why: '1 ejected' },
   });
@@ -133,4 +143,27 @@ applications: { app: { vips: [127.0.0.1:${vip}], mode: tcp, pool: db, rules: [{ 
   expect([problem, others]).toMatchObject([{ kind: 'pool', subject: 'db', message: expect.stringContaining('1 ejected') }, []]);
   // It began before anybody asked.
   expect(problem!.since).toBeLessThanOrEqual(found);
+});
+
+it('a pool whose one server was ejected is whole with the first flow that succeeds', async () => {
+  const [port, vip] = [await freePort(), await freePort()];
+  const running = await startNode(`
+version: 1
+process: { workers: 1 }
+pools: { db: { servers: [127.0.0.1:${port}], ejection: { failures: 2, for: 1h }, retries: { attempts: 0 } } }
+applications: { app: { vips: [127.0.0.1:${vip}], mode: tcp, pool: db, rules: [{ name: all, action: allow }] } }
+`);
+  stops.push(() => running.stop());
+  for (let i = 0; i < 2; i++) await client(vip).over;
+  await until(() => running.logged.some(({ message }) => message === ALL_EJECTED));
+  expect(running.node.problems.list()).toMatchObject([
+    { message: expect.stringMatching(/^Every server of pool db that is up is ejected \(1 ejected\): flows are sent to them all/) },
+  ]);
+  const server = await startServer((socket) => void socket.end('here'), port);
+  stops.push(() => server.close());
+  const one = client(vip);
+  await one.over;
+  expect(one.text()).toBe('here');
+  await until(() => running.node.problems.list().length === 0);
+  await until(() => running.logged.some(({ message }) => message === 'a pool has a server again'));
 });
