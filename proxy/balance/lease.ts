@@ -3,6 +3,7 @@ import { announce } from '../arrival/announcement.ts';
 import { dialHttp2 } from '../h2/server-sessions.ts';
 import type { DialResult } from '../observe/view.ts';
 import { SHARED_AT_ZERO_MS } from '../shared/monotonic.ts';
+import { whyUnsecured } from '../tls/secure.ts';
 import { type Dial, dial } from '../wire/dial.ts';
 import type { Wire, WireOwner } from '../wire/wire.ts';
 import type { Flow } from '../worker/account.ts';
@@ -28,8 +29,8 @@ export interface Lessee {
   /** Picks a server, and dials it; also again, when another one may be tried. */
   reach(): void;
   reached(wire: Wire): void;
-  /** No other server may be tried. `label` is that of the last. */
-  unreached(result: DialResult, label: string): void;
+  /** No other server may be tried. `label` is that of the last, and `words` what its dial came to, for the journal. */
+  unreached(result: DialResult, label: string, words: string): void;
 }
 
 export class Lease {
@@ -152,6 +153,7 @@ export class Lease {
   private failed(result: DialResult): void {
     const { context, listener, pool } = this.place;
     const { server, label } = this.candidate!;
+    const { target } = server;
     this.blame();
     this.release();
     this.tried = [...(this.tried ?? []), server.row];
@@ -162,6 +164,7 @@ export class Lease {
       }
       context.policy.ledger.limit(listener.application, 'retry-budget');
     }
-    this.lessee.unreached(result, label);
+    const why = result === 'tls' && target.tls !== undefined ? whyUnsecured(target, target.tls) : null;
+    this.lessee.unreached(result, label, why === null ? result : `${result}: ${why}`);
   }
 }

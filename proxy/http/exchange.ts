@@ -8,6 +8,7 @@ import type { DialResult } from '../observe/view.ts';
 import { Relay } from '../relay/relay.ts';
 import type { HeadEdit } from '../routing/edit.ts';
 import * as ledger from '../shared/ledger.ts';
+import { breakageOf } from '../wire/breakage.ts';
 import type { Wire } from '../wire/wire.ts';
 import { type EndedBy, Flow } from '../worker/account.ts';
 import { type ConcludedExchange, Conclusion } from './conclusion.ts';
@@ -117,10 +118,10 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
     this.attach(upstream);
   }
 
-  unreached(result: DialResult, label: string): void {
+  unreached(result: DialResult, label: string, words: string): void {
     this.phase = NONE;
     if (result === 'timeout') this.conclusion.fail(504, 'dial-timeout', label);
-    else this.conclusion.fail(502, 'dial-failed', `${label} ${result}`);
+    else this.conclusion.fail(502, 'dial-failed', `${label} ${words}`);
   }
 
   /** hot */
@@ -237,12 +238,13 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
   }
 
   private tunnelEnd(wire: Wire): void {
-    if (this.tunnel!.ended(wire)) this.tunnelDone();
+    if (this.tunnel!.ended(wire)) this.endInOrder(this.tunnel!.endedBy, 'closed');
   }
 
-  private tunnelDone(): void {
+  /** All that is to come has come, and the connections end with it. */
+  private endInOrder(by: EndedBy, reason: string): void {
     this.dropUpstream(false);
-    this.settle(this.tunnel!.endedBy, 'closed');
+    this.settle(by, reason);
     this.host.exchangeDone(false);
   }
 
@@ -250,22 +252,19 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
 
   upstreamEnd(): void {
     if (this.phase === TUNNEL) this.tunnelEnd(this.server);
-    else if (this.phase === BODY && this.response.isUntilClose) {
-      this.dropUpstream(false);
-      this.settle('server', 'complete');
-      this.host.exchangeDone(false);
-    } else if (this.phase === BODY) this.abort('server', 'closed before the end of its response');
+    else if (this.phase === BODY && this.response.isUntilClose) this.endInOrder('server', 'complete');
+    else if (this.phase === BODY) this.abort('server', 'closed before the end of its response');
     else this.serverLost(this.server.unsent, 0);
   }
 
   upstreamError(errno: number): void {
-    if (this.phase === TUNNEL || this.phase === BODY) this.abort('server', passReset(errno, this.host.client));
-    else this.serverLost(this.server.unsent, errno);
+    if (this.phase !== TUNNEL && this.phase !== BODY) this.serverLost(this.server.unsent, errno);
+    else this.abort('server', grpcStatusOfError(errno) === null ? breakageOf(this.server, errno) : passReset(errno, this.host.client));
   }
 
   upstreamDrained(): void {
     if (this.phase === TUNNEL) {
-      if (this.tunnel!.drained(this.server)) this.tunnelDone();
+      if (this.tunnel!.drained(this.server)) this.endInOrder(this.tunnel!.endedBy, 'closed');
       return;
     }
     // Also when the request is whole: that the client leaves while it waits is only seen by reading.
@@ -276,7 +275,7 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
   /** The client has taken what was waiting for it. */
   clientDrained(): void {
     if (this.phase === TUNNEL) {
-      if (this.tunnel!.drained(this.host.client)) this.tunnelDone();
+      if (this.tunnel!.drained(this.host.client)) this.endInOrder(this.tunnel!.endedBy, 'closed');
       return;
     }
     this.upstream?.wire?.resume();
@@ -295,12 +294,14 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
   }
 
   clientError(errno: number): void {
-    this.abort('client', errno === -104 || errno === -32 ? 'reset' : `error ${errno}`);
+    this.abort('client', breakageOf(this.host.client, errno));
   }
 
   /** No answer came, not even its first byte or not a whole head. */
   private serverLost(unsent: boolean, errno: number): void {
     const first = this.response.silent;
+    const grpc = grpcStatusOfError(errno);
+    const how = errno === 0 ? '' : grpc === null ? ` ${breakageOf(this.server, errno)}` : ' reset';
     this.response.drop();
     this.dropUpstream(true);
     // RFC 9110 §9.2.2, RFC 9112 §9.3.1: a kept-alive connection may die any time; what can be repeated without harm is, on a new one, once.
@@ -314,8 +315,7 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
     }
     const label = this.lease.candidate?.label ?? null;
     this.lease.blame();
-    const grpc = grpcStatusOfError(errno);
-    this.conclusion.fail(502, 'server-closed', label === null ? null : `${label}${errno === -104 || grpc !== null ? ' reset' : ''}`, grpc);
+    this.conclusion.fail(502, 'server-closed', label === null ? null : `${label}${how}`, grpc);
   }
 
   badResponse(fault: string): void {
@@ -331,27 +331,26 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
   /** The connection's deadline has come while this exchange was under way. */
   expired(now: number): void {
     const { host } = this;
-    const { context } = host;
-    const application = host.listener.application;
+    const { context, listener } = host;
     if (this.phase === TUNNEL) {
       const limit = this.tunnel!.limit(now);
       if (limit === 'draining') host.tenure.runOut();
       else {
-        context.policy.ledger.limit(application, limit);
+        context.policy.ledger.limit(listener.application, limit);
         this.abort('proxy', `${limit} timeout`);
       }
     } else if (host.draining !== null && now >= host.draining.until) host.tenure.runOut();
     else if (this.phase === DIALLING) this.lease.timedOut();
     else if (!this.request.done && !this.responseStarted && this.upstream !== null && this.upstream.wire!.pending === 0) {
-      context.policy.ledger.limit(application, 'request-body');
+      context.policy.ledger.limit(listener.application, 'request-body');
       this.dropUpstream(true);
       this.conclusion.fail(408, 'request-timeout', 'body');
     } else if (this.responseStarted) {
-      context.policy.ledger.limit(application, 'response');
+      context.policy.ledger.limit(listener.application, 'response');
       this.abort('proxy', host.client.pending > 0 ? 'client took too long to read' : 'response timeout');
     } else {
       const label = this.lease.candidate?.label ?? null;
-      context.policy.ledger.limit(application, host.client.ended ? 'half-closed' : 'response');
+      context.policy.ledger.limit(listener.application, host.client.ended ? 'half-closed' : 'response');
       this.dropUpstream(true);
       // Of a client that has ended, the time is shorter than what a server is given: no fault of the server's.
       if (!host.client.ended) this.lease.blame();

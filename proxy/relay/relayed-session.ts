@@ -10,6 +10,7 @@ import type { PoolBalancer, SourceWords } from '../balance/pool.ts';
 import type { PlannedApplication } from '../node/plan.ts';
 import type { DialResult, FlowRecord } from '../observe/view.ts';
 import * as ledger from '../shared/ledger.ts';
+import { breakageOf } from '../wire/breakage.ts';
 import { Held } from '../wire/held.ts';
 import type { Wire, WireOwner } from '../wire/wire.ts';
 import { closeFlow, countBytes, describeFlow, type EndedBy, Flow, openLate, type Party } from '../worker/account.ts';
@@ -149,8 +150,8 @@ export abstract class RelayedSession extends LiveSession implements WireOwner, L
     return this.lease.pick() !== null;
   }
 
-  unreached(result: DialResult): void {
-    this.finish('proxy', `dial ${result}`, true);
+  unreached(_result: DialResult, _label: string, words: string): void {
+    this.finish('proxy', `dial ${words}`, true);
   }
 
   // --- what the wires tell -------------------------------------------------------------------------------------------------------
@@ -161,8 +162,7 @@ export abstract class RelayedSession extends LiveSession implements WireOwner, L
   }
 
   wireError(wire: Wire, errno: number): void {
-    const reason = errno === -104 || errno === -32 ? 'reset' : `error ${errno}`;
-    this.finish(wire === this.client ? 'client' : 'server', reason, true);
+    this.finish(wire === this.client ? 'client' : 'server', breakageOf(wire, errno), true);
   }
 
   /** A time is over: that in which the relay is to have had bytes, or `detect` where there is none yet. */

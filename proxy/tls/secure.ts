@@ -5,6 +5,7 @@ import type { NativeSecureContext, StreamHandle } from '../wire/native.ts';
 import { TlsHandle, type TlsOwner } from '../wire/tls-handle.ts';
 import { alpnBytes } from './contexts.ts';
 import type { ClientMaterial } from './material.ts';
+import { faultOfCertificate, refusalOf } from './reason.ts';
 
 /** One a server and way of asking it; beyond, the one that was kept longest goes. */
 const SESSIONS_MAX = 1_024;
@@ -13,6 +14,8 @@ const CONTEXTS_MAX = 256;
 
 const contexts = new Map<string, NativeSecureContext>();
 const sessions = new Map<string, Kept>();
+/** Why TLS to a server failed the last time, in words; as many as there are sessions. */
+const faults = new Map<string, string>();
 
 /** A session of a server that was believed; until its certificate ends (milliseconds since 1970). */
 interface Kept {
@@ -34,6 +37,11 @@ export function clientContext(material: ClientMaterial): NativeSecureContext {
   if (contexts.size >= CONTEXTS_MAX) contexts.clear();
   contexts.set(material.id, context);
   return context;
+}
+
+/** Why the last try to secure a connection to the server failed: asked by who has just heard that it did. null: nobody knows. */
+export function whyUnsecured({ host, port }: Peer, material: ClientMaterial): string | null {
+  return faults.get(keyOf(host, port, material)) ?? null;
 }
 
 /** The handle is the caller's again where it is answered; on null it is closed. Answered once, never from within, and not after `cancel`. */
@@ -62,7 +70,7 @@ export class Securing implements TlsOwner {
     this.material = material;
     this.address = address;
     this.done = done;
-    this.session = `${material.id} ${address} ${port}`;
+    this.session = keyOf(address, port, material);
     const handle = (this.handle = new TlsHandle(parent, clientContext(material), false, this));
     const { inner } = handle;
     // What a server shows is taken, and judged when the handshake is over.
@@ -79,11 +87,11 @@ export class Securing implements TlsOwner {
     let early: Uint8Array | null = null;
     this.believed = () => {
       trusted = true;
-      if (early !== null) keep(session, early, this.until);
+      if (early !== null) keepNewest(sessions, session, { bytes: early, until: this.until });
     };
     inner.onnewsession = (_id, bytes) => {
       // Under TLS 1.2 it comes before the server was judged.
-      if (trusted) keep(session, bytes, this.until);
+      if (trusted) keepNewest(sessions, session, { bytes, until: this.until });
       else early = bytes;
     };
     inner.enableSessionCallbacks();
@@ -94,8 +102,9 @@ export class Securing implements TlsOwner {
 
   secured(handle: TlsHandle): void {
     if (this.over) return;
-    if (!this.believes(handle)) {
-      this.fail();
+    const fault = this.faultOf(handle);
+    if (fault !== null) {
+      this.fail(fault);
       return;
     }
     this.over = true;
@@ -103,8 +112,8 @@ export class Securing implements TlsOwner {
     this.done(handle);
   }
 
-  unsecured(): void {
-    if (!this.over) this.fail();
+  unsecured(_handle: TlsHandle, code: string): void {
+    if (!this.over) this.fail(refusalOf(code));
   }
 
   cancel(): void {
@@ -115,9 +124,10 @@ export class Securing implements TlsOwner {
   }
 
   /** A session that failed is not tried again. */
-  private fail(): void {
+  private fail(fault: string): void {
     this.over = true;
     sessions.delete(this.session);
+    keepNewest(faults, this.session, fault);
     // Off the stack of OpenSSL, which may still have an alert to send.
     setImmediate(() => {
       this.handle.close();
@@ -125,26 +135,32 @@ export class Securing implements TlsOwner {
     });
   }
 
-  /** RFC 9525: the certificate leads to an authority that is believed, and has the name that was asked for, or the address. */
-  private believes({ inner }: TlsHandle): boolean {
+  /** RFC 9525: the certificate leads to an authority that is believed, and has the name that was asked for, or the address. null: it does. */
+  private faultOf({ inner }: TlsHandle): string | null {
     const { material, address } = this;
     // Only a session of a server that was believed is offered, and only that server can resume it.
-    if (!material.verifies || inner.isSessionReused()) return true;
+    if (!material.verifies || inner.isSessionReused()) return null;
     const raw = inner.getPeerCertificate(true)?.raw;
-    if (raw === undefined || inner.verifyError()) return false;
+    if (raw === undefined) return 'showed no certificate';
+    const error = inner.verifyError();
+    if (error) return faultOfCertificate(error);
     try {
       const certificate = new X509Certificate(raw);
       const name = material.sni === null ? certificate.checkIP(address) : certificate.checkHost(material.sni, { subject: 'never' });
       this.until = Date.parse(certificate.validTo);
-      return name !== undefined;
+      return name === undefined ? `no name of the certificate is ${material.sni ?? address}` : null;
     } catch {
-      return false;
+      return 'its certificate cannot be read';
     }
   }
 }
 
-function keep(session: string, bytes: Uint8Array, until: number): void {
-  sessions.delete(session);
-  if (sessions.size >= SESSIONS_MAX) sessions.delete(sessions.keys().next().value!);
-  sessions.set(session, { bytes, until });
+function keyOf(address: string, port: number, { id }: ClientMaterial): string {
+  return `${id} ${address} ${port}`;
+}
+
+function keepNewest<T>(map: Map<string, T>, key: string, value: T): void {
+  map.delete(key);
+  if (map.size >= SESSIONS_MAX) map.delete(map.keys().next().value!);
+  map.set(key, value);
 }

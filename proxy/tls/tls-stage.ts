@@ -21,6 +21,7 @@ import { type HelloFault, HelloReader, type HelloRefusal } from './client-hello.
 import type { ServerContexts } from './contexts.ts';
 import type { ClientHello } from './hello.ts';
 import { identitiesOf } from './identities.ts';
+import { faultOfCertificate, reasonOf } from './reason.ts';
 import { type CertificateId, idOf } from './revocation-list.ts';
 
 /** What HTTP in the clear gets on a port that speaks TLS, as from other servers. */
@@ -195,9 +196,9 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
     const error = inner.verifyError();
     try {
       const certificate = new X509Certificate(raw);
-      if (error) return refusalOf(reasonOf(error.code ?? error.message), certificate);
+      if (error) return refusalOf(faultOfCertificate(error), certificate);
       // Verified when the session began; its end may have come since.
-      if (Date.parse(certificate.validTo) < Date.now()) return refusalOf('cert has expired', certificate);
+      if (Date.parse(certificate.validTo) < Date.now()) return refusalOf('certificate has expired', certificate);
       this.certificate = idOf(certificate.raw);
       return identitiesOf(certificate);
     } catch {
@@ -320,12 +321,4 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
 function refusalOf(why: string, { subject, issuer, serialNumber }: X509Certificate): string {
   const line = (name: string | undefined) => (name ?? 'nobody').replaceAll('\n', ', ').slice(0, NAME_CHARACTERS_MAX);
   return `${why} (${line(subject)}; serial number ${serialNumber.slice(0, NAME_CHARACTERS_MAX)}; issued by ${line(issuer)})`;
-}
-
-/** `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA` as `tlsv1 alert unknown ca`. */
-function reasonOf(code: string): string {
-  return code
-    .replace(/^ERR_(?:SSL_)?/, '')
-    .toLowerCase()
-    .replaceAll('_', ' ');
 }

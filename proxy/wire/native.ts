@@ -32,6 +32,8 @@ export interface StreamHandle {
   wire: HandleReader | undefined;
   /** Ours: what is written to it is encrypted. */
   readonly encrypts?: boolean;
+  /** Ours: OpenSSL's code for what its TLS failed with; null or absent: nothing. */
+  readonly fault?: string | null;
   /** Ours: it gathers what is written to it until the end of the turn by itself. */
   readonly gathers?: boolean;
   /** Ours: what is laid over this one, and has to live as long: Node aborts where a handle that is read has lost who listens. */

@@ -44,6 +44,7 @@ const CLOSED = 2;
 export class TlsHandle implements StreamHandle, TlsListener {
   readonly inner: TlsWrapHandle;
   readonly encrypts = true;
+  fault: string | null = null;
   onread: StreamHandle['onread'] = undefined;
   wire: HandleReader | undefined = undefined;
   private readonly parent: StreamHandle;
@@ -88,11 +89,8 @@ export class TlsHandle implements StreamHandle, TlsListener {
   /** Begins the handshake; `early` is what was read of the peer already, and good until this returns. `flowing`: the parent is being read. */
   begin(early: Uint8Array | null, flowing = false): void {
     this.flowing = flowing;
-    if (this.flow() !== 0) {
-      queueMicrotask(() => this.failed('CLOSED'));
-      return;
-    }
-    if (early === null) this.inner.start();
+    if (this.flow() !== 0) queueMicrotask(() => this.failed('CLOSED'));
+    else if (early === null) this.inner.start();
     else this.inner.receive(early);
   }
 
@@ -124,6 +122,7 @@ export class TlsHandle implements StreamHandle, TlsListener {
   }
 
   failed(code: string): void {
+    this.fault = code;
     if (this.state === HANDSHAKE) {
       this.state = CLOSED;
       this.owner.unsecured(this, code);

@@ -1,7 +1,9 @@
 /** TLS to servers: whom the node believes, what it shows, and what becomes of the rest. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Agent, createServer as createWeb, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
+import { createInterface } from 'node:readline';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startServer, until } from '../node/harness.ts';
@@ -15,6 +17,7 @@ let addressed: Issued;
 let client: Issued;
 let edge: Edge | null = null;
 const servers: Server[] = [];
+const processes: ChildProcess[] = [];
 
 beforeAll(() => {
   authority = new Authority();
@@ -28,6 +31,7 @@ afterEach(async () => {
   await edge?.at.stop();
   edge = null;
   for (const server of servers.splice(0)) server.close();
+  for (const each of processes.splice(0)) each.kill();
 });
 
 afterAll(() => {
@@ -46,6 +50,20 @@ async function serve(issued: Issued, seen: (socket: TLSSocket) => void = () => u
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   servers.push(server);
   return (server.address() as AddressInfo).port;
+}
+
+/** A server that ends the handshake of everybody without a certificate of the strangers; servers of Node close without an alert. */
+function pickyServer(version: string): Promise<number> {
+  const own = ['-cert', named.certificate, '-key', named.key];
+  const asked = ['-Verify', '1', '-verify_return_error', '-CAfile', strangers.ca];
+  const server = spawn('openssl', ['s_server', '-accept', '127.0.0.1:0', version, ...own, ...asked], { stdio: 'pipe' });
+  processes.push(server);
+  return new Promise((resolve) => {
+    createInterface(server.stdout).on('line', (line) => {
+      const [, port] = /^ACCEPT .*:(\d+)$/.exec(line) ?? [];
+      if (port !== undefined) resolve(Number(port));
+    });
+  });
 }
 
 function get(port: number, agent: Agent | false = false): Promise<number> {
@@ -93,6 +111,42 @@ describe('servers that are believed', () => {
       }
     });
   }
+
+  it.each<[string, () => string, () => Issued]>([
+    ['certificate has expired', () => `verify: ${authority.ca}`, () => authority.issue({ names: ['IP:127.0.0.1'], days: -1 })],
+    ['no name of the certificate is other.internal', () => `verify: ${authority.ca}, sni: other.internal`, () => named],
+    ['no name of the certificate is 127.0.0.1', () => `verify: ${authority.ca}`, () => named],
+    ['unable to verify the first certificate', () => `verify: ${strangers.ca}, sni: web.internal`, () => named],
+  ])('and those that are not are in the journal with why: %s', async (why, tls, issued) => {
+    const server = await serve(issued());
+    const pool = `tls: { ${tls()} }, retries: { attempts: 0 }`;
+    edge = await startEdge({ server, pool });
+    expect(await get(edge.port)).toBe(502);
+    expect(await edge.at.records(1)).toMatchObject([{ reason: `dial-failed: web/127.0.0.1:${server} tls: ${why}` }]);
+    await edge.at.stop();
+    edge = await startEdge({ server, pool, mode: 'tcp' });
+    await expect(get(edge.port)).rejects.toThrow();
+    expect(await edge.at.records(1)).toMatchObject([{ ended_by: 'proxy', reason: `dial tls: ${why}` }]);
+    await edge.at.stop();
+    // Sessions of HTTP/2 are dialled elsewhere.
+    edge = await startEdge({ server, pool: `${pool}, protocol: h2` });
+    expect(await get(edge.port)).toBe(502);
+    expect(await edge.at.records(1)).toMatchObject([{ reason: `dial-failed: web/127.0.0.1:${server} tls: ${why}` }]);
+  });
+
+  it.each(['-tls1_2', '-tls1_3'])('say by an alert that our certificate is not theirs, and the journal has it: %s', async (version) => {
+    const server = await pickyServer(version);
+    const pool = `tls: { verify: off, certificate: ${client.certificate}, key: ${client.key} }, retries: { attempts: 0 }`;
+    edge = await startEdge({ server, pool, mode: 'tcp' });
+    // Says nothing: under TLS 1.3 the server is content at first, and what it had not read would make a reset of its alert.
+    const socket = connect(edge.port, '127.0.0.1').on('error', () => undefined);
+    const [record] = await edge.at.records(1);
+    socket.destroy();
+    const told = 'refused by TLS alert: unknown ca';
+    expect(record).toMatchObject(
+      version === '-tls1_3' ? { ended_by: 'server', reason: told } : { ended_by: 'proxy', reason: `dial tls: ${told}` },
+    );
+  });
 
   it('get the name, the protocols and the certificate, and sessions are resumed', async () => {
     const seen: { name: unknown; alpn: unknown; who: string | undefined; reused: boolean }[] = [];
