@@ -14,10 +14,17 @@ import type { Arrival, TlsFacts } from '../worker/arrival.ts';
 import type { Context } from '../worker/context.ts';
 import { CUT, KEPT, type Redecided } from '../worker/redecided.ts';
 import { type ListenerPlace, LiveSession } from '../worker/session.ts';
-import type { ProxiedFacts, ProxyHeader } from './proxied.ts';
+import type { ProxiedFacts, ProxyFault, ProxyHeader } from './proxied.ts';
 import { readProxyHeader } from './proxy-header.ts';
 
 const NO_ADDRESS: SourceWords = [0, 0, 0, 0];
+
+/** Faults that are counted apart; all others are of a header that is malformed in one way or another. */
+const RESULTS: Readonly<Partial<Record<ProxyFault, ledger.ProxyResult>>> = {
+  'no header': 'none',
+  'too long': 'too-long',
+  'bad checksum': 'checksum',
+};
 
 /** Whether a peer is one of the proxies whose header is believed. `hasAddress` is false for a peer on a unix socket. */
 export function isListedProxy(listed: ProxyProtocolIn, peer: SourceWords, hasAddress: boolean): boolean {
@@ -65,8 +72,10 @@ export class ProxyStage extends LiveSession implements WireOwner {
       if (held.empty) held.append(bytes, 0, length);
     } else if (reading.kind === 'fault') {
       if (reading.fault === 'too long') this.limit('proxy-header-size');
+      this.counted(RESULTS[reading.fault] ?? 'malformed');
       this.finish('client', `PROXY header: ${reading.fault}`);
     } else {
+      this.counted(reading.header.ends === null ? 'local' : 'accepted');
       const early = size > reading.end ? Buffer.from(all.subarray(reading.end, size)) : null;
       this.goOn(reading.header, early, listed.trustIdentity);
     }
@@ -101,10 +110,12 @@ export class ProxyStage extends LiveSession implements WireOwner {
   }
 
   wireEnd(): void {
+    this.counted('closed');
     this.finish('client', 'closed before the end of its PROXY header');
   }
 
   wireError(): void {
+    this.counted('closed');
     this.finish('client', 'reset before the end of its PROXY header');
   }
 
@@ -112,6 +123,7 @@ export class ProxyStage extends LiveSession implements WireOwner {
 
   expired(): void {
     this.limit('proxy-header');
+    this.counted('timeout');
     this.finish('proxy', 'PROXY header timeout');
   }
 
@@ -134,6 +146,10 @@ export class ProxyStage extends LiveSession implements WireOwner {
 
   private limit(limit: ledger.Limit): void {
     if (this.listener.application >= 0) this.context.policy.ledger.limit(this.listener.application, limit);
+  }
+
+  private counted(result: ledger.ProxyResult): void {
+    if (this.listener.application >= 0) this.context.policy.ledger.proxyHeader(this.listener.application, result);
   }
 
   private leave(): void {

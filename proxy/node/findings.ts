@@ -2,8 +2,11 @@
 import type { KeySource, KeySourceEvents } from '../identity/key-source.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Problems } from '../observe/problems.ts';
+import type { Book } from '../shared/book.ts';
+import { sharedNow } from '../shared/monotonic.ts';
 import type { TlsFileEvents, TlsFiles } from '../tls/tls-files.ts';
 import type { HealthEvents } from './health.ts';
+import { ProxyWatch } from './proxy-watch.ts';
 import { absence } from './server-states.ts';
 import { type EmptyPool, ServerWatch, type WatchedServers } from './server-watch.ts';
 
@@ -12,11 +15,12 @@ export interface Watched extends WatchedServers {
   readonly problems: Problems;
   readonly keys: Pick<KeySource, 'states'>;
   readonly tls: Pick<TlsFiles, 'troubles'>;
+  readonly book: Pick<Book, 'sums'>;
 }
 
 /** From here on they are found. Whoever asks for the watch stops it. */
 export function watchOver(watched: Watched, log: Logger): ServerWatch {
-  const { problems, keys, tls, faultOf, inForce } = watched;
+  const { problems, keys, tls, book, faultOf, inForce } = watched;
   // Looked at also where nobody asks, so that a problem is told with the moment at which it began.
   const watch = new ServerWatch({ ...watched, looked: () => void problems.counts() }, log);
   problems.ask('pool', () => watch.emptyPools().map((empty) => [empty.pool, emptiness(empty)]));
@@ -45,6 +49,11 @@ export function watchOver(watched: Watched, log: Logger): ServerWatch {
     }),
   );
   problems.ask('certificate', () => tls.troubles());
+  const proxies = new ProxyWatch(book);
+  problems.ask('proxy-header', () => {
+    const resolved = inForce();
+    return resolved === null ? [] : proxies.find(resolved.document, sharedNow());
+  });
   return watch;
 }
 

@@ -118,9 +118,9 @@ export class Node implements NodeView {
     const isBusy = (pool: string, server: string) => this.planner.isBusy(pool, server);
     this.renewal = new Renewal(log, (why) => this.renew(why), isBusy, settings.names);
     this.keys = new KeySource(keyEvents(log, (location, keys) => this.crew.teach(location, keys)));
-    const { problems, planner, keys, tls, renewal } = this;
+    const { problems, planner, keys, tls, book, renewal } = this;
     const inForce = () => this.inForce?.resolved ?? null;
-    this.watch = watchOver({ problems, planner, table: this.shared.servers, keys, tls, faultOf: renewal.faultOf, inForce }, log);
+    this.watch = watchOver({ problems, planner, table: this.shared.servers, keys, tls, book, faultOf: renewal.faultOf, inForce }, log);
     this.pump = new JournalPump(rings, journal);
     this.crew = new Crew(this.shared.memory, rings, {
       died: (worker, why) => this.workerDied(worker, why),

@@ -30,6 +30,7 @@ export function metricFamilies(view: NodeView, admin: AdminCounts | null = null,
   return [
     ...flowFamilies(counters, policy.document),
     ...httpFamilies(counters, policy.document),
+    proxyFamily(counters),
     ...tlsFamilies(view, counters),
     ...serverFamilies(view),
     ...keyFamilies(view.tokenKeys()),
@@ -112,6 +113,16 @@ function httpFamilies(counters: Counters, document: Document): MetricFamily[] {
       speaking.map((a) => [a.application, a.requestDuration]),
     ),
   ];
+}
+
+/** Applications to which no listed proxy has come have no series. */
+function proxyFamily({ applications }: Counters): MetricFamily {
+  const fronted = applications.filter((a) => a.proxyHeaders.some(({ count }) => count > 0));
+  return counter(
+    'bulkhead_proxy_headers_total',
+    'Connections of proxies that have to send a PROXY header, by what came: one that names a client or nobody, none, or what is no good.',
+    fronted.flatMap((a) => a.proxyHeaders.map(({ result, count }) => ({ labels: { application: a.application, result }, value: count }))),
+  );
 }
 
 /** Applications that have never spoken TLS have no series. */

@@ -57,6 +57,7 @@ export const PROBLEM_KINDS = [
   'token-keys',
   'pool',
   'server-name',
+  'proxy-header',
 ] as const;
 export type ProblemKind = (typeof PROBLEM_KINDS)[number];
 
@@ -64,10 +65,10 @@ export interface Problem {
   /**
    * `state`: the state folder; `audit` and `version`: cannot be written; `journal`: drops records; `reload`: the file was
    * refused; `certificate`: expired, about to, or its files cannot be read; `token-keys`: cannot be had; `pool`: no server takes
-   * flows; `server-name`: has no address.
+   * flows; `server-name`: has no address; `proxy-header`: listed proxies send none that is good.
    */
   readonly kind: ProblemKind;
-  /** What it is about, by its name in the file: a pool, `web/orders.internal:80`, a location of keys; empty where it is the node itself. */
+  /** What it is about, by its name in the file: a pool, `web/orders.internal:80`, a location of keys, an application; empty where it is the node itself. */
   readonly subject: string;
   /** One sentence that says what is wrong, and what to do. */
   readonly message: string;
@@ -101,6 +102,8 @@ export interface ApplicationCounters {
   readonly responses: readonly [number, number, number, number, number];
   readonly flowDuration: Histogram;
   readonly requestDuration: Histogram;
+  /** Connections of listed proxies, by what their PROXY header was: `accepted`, `none`, … */
+  readonly proxyHeaders: readonly { readonly result: string; readonly count: number }[];
   /** TLS of clients, by how it went: `full-1.3`, `timeout`, … */
   readonly handshakes: readonly { readonly result: string; readonly count: number }[];
 }

@@ -153,6 +153,19 @@ export class Book {
     return out;
   }
 
+  /** Some words of one application, summed: for who looks every second, and wants no more than that. */
+  sums(application: string, from: number, count: number): number[] {
+    const sums = new Array<number>(count).fill(0);
+    const take = (words: Float64Array, at: number) => sums.forEach((sum, i) => void (sums[i] = sum + words[at + i]!));
+    const carried = this.carriedApplications.get(application);
+    if (carried !== undefined) take(carried, from);
+    for (const { image, slices } of this.epochs) {
+      const index = image.applicationIndex(application);
+      if (index >= 0) for (const slice of slices) take(new Float64Array(slice), index * slot.APPLICATION_WORDS + from);
+    }
+    return sums;
+  }
+
   private sum(
     image: Image,
     words: Float64Array,
@@ -200,6 +213,7 @@ function applicationCounters(application: string, words: Float64Array): Applicat
     responses: Array.from(words.subarray(slot.RESPONSES, slot.RESPONSES + 5)) as [number, number, number, number, number],
     flowDuration: histogram(slot.FLOW_SUM),
     requestDuration: histogram(slot.REQUEST_SUM),
+    proxyHeaders: slot.PROXY_RESULTS.map((result, i) => ({ result, count: words[slot.PROXY_HEADERS + i]! })),
     handshakes: slot.TLS_RESULTS.map((result, i) => ({ result, count: words[slot.TLS_HANDSHAKES + i]! })),
   };
 }

@@ -64,6 +64,14 @@ export const TLS_RESULTS = [
 export type TlsResult = (typeof TLS_RESULTS)[number];
 const TLS_SLOT = new Map<TlsResult, number>(TLS_RESULTS.map((result, i) => [result, i]));
 
+/**
+ * How connections of listed proxies begin, in the order of their slots: with a header that names a client (`accepted`) or nobody (`local`, most often
+ * a check of the proxy's own), or with what is no good.
+ */
+export const PROXY_RESULTS = ['accepted', 'local', 'none', 'malformed', 'too-long', 'checksum', 'timeout', 'closed'] as const;
+export type ProxyResult = (typeof PROXY_RESULTS)[number];
+const PROXY_SLOT = new Map<ProxyResult, number>(PROXY_RESULTS.map((result, i) => [result, i]));
+
 /** Slots of one application, in float64 words. */
 export const FLOWS_OPENED = 0;
 export const FLOWS_CLOSED = 1;
@@ -80,7 +88,8 @@ export const REQUEST_SUM = FLOW_BUCKETS + BUCKETS;
 export const REQUEST_BUCKETS = REQUEST_SUM + 1;
 export const LIMIT_HITS = REQUEST_BUCKETS + BUCKETS;
 export const TLS_HANDSHAKES = LIMIT_HITS + LIMITS.length;
-export const APPLICATION_WORDS = TLS_HANDSHAKES + TLS_RESULTS.length;
+export const PROXY_HEADERS = TLS_HANDSHAKES + TLS_RESULTS.length;
+export const APPLICATION_WORDS = PROXY_HEADERS + PROXY_RESULTS.length;
 
 /** Slots of one rule. */
 export const RULE_ALLOW = 0;
@@ -128,6 +137,10 @@ export class LedgerSlice {
 
   handshake(application: number, result: TlsResult): void {
     this.add(application, TLS_HANDSHAKES + TLS_SLOT.get(result)!, 1);
+  }
+
+  proxyHeader(application: number, result: ProxyResult): void {
+    this.add(application, PROXY_HEADERS + PROXY_SLOT.get(result)!, 1);
   }
 
   /** `sumSlot` is FLOW_SUM or REQUEST_SUM; its buckets follow it. */

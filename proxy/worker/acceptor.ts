@@ -12,6 +12,7 @@ import { TlsStage } from '../tls/tls-stage.ts';
 import type { Accepting, Listener } from '../wire/listen.ts';
 import type { PeerName, SocketHandle, StreamHandle } from '../wire/native.ts';
 import type { Wire } from '../wire/wire.ts';
+import { closeFlow, Flow, openFlow, Party } from './account.ts';
 import { type Arrival, PLAIN_ARRIVAL } from './arrival.ts';
 import type { Context } from './context.ts';
 import type { ListenerPlace } from './session.ts';
@@ -96,6 +97,7 @@ export class Acceptor implements Accepting {
     const isProxy = listed !== null && isListedProxy(listed, source, hasAddress);
     if (listed?.required === true && !isProxy) {
       policy.ledger.limit(place.application, 'proxy-required');
+      this.recordRefusal(text, 'not a listed proxy, which alone may come here');
       if (handle.reset === undefined || handle.reset() !== 0) handle.close();
       return;
     }
@@ -122,6 +124,15 @@ export class Acceptor implements Accepting {
     };
     if (isProxy) new ProxyStage(context, arrival, begin);
     else begin(context, arrival);
+  }
+
+  /** A connection that goes no further: recorded, without a verdict. */
+  private recordRefusal(source: string, reason: string): void {
+    const { context, place } = this;
+    const flow = new Flow();
+    const now = context.clock.now();
+    openFlow(context, flow, place.application, -1, -1, now);
+    closeFlow(context, flow, place.application, new Party(place, source), null, 'policy', reason, now);
   }
 
   acceptFailed(errno: number): void {

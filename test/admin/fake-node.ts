@@ -121,6 +121,7 @@ export function applicationCounters(name: string, more: Partial<ApplicationCount
     responses: [0, 0, 0, 0, 0],
     flowDuration: histogramOf(),
     requestDuration: histogramOf(),
+    proxyHeaders: [],
     handshakes: [],
     ...more,
   };

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { metricsText } from '../../proxy/observe/metrics.ts';
 import { freePort, type RunningNode, startNode, startServer, type TestServer, until } from '../node/harness.ts';
 import { client } from '../relay/client.ts';
 import { bytesOf, tlv, v2 } from './headers.ts';
@@ -57,6 +58,8 @@ async function node(port: number, to: number, words: Words = {}): Promise<Runnin
 }
 
 const hits = (running: RunningNode, limit: string) => running.node.counters().limits.find((each) => each.limit === limit)?.hits ?? 0;
+const headersOf = (running: RunningNode) =>
+  Object.fromEntries(running.application('app').proxyHeaders.map(({ result, count }) => [result, count]));
 const header = (source: string) => `PROXY TCP4 ${source} 198.51.100.2 4711 443\r\n`;
 const binary = (source: string, ...tlvs: Buffer[]) => v2(0x21, 0x11, Buffer.concat([bytesOf(`${source} 198.51.100.2 4711 443`), ...tlvs]));
 
@@ -81,7 +84,11 @@ async function sent(words: Words, from: string, ...parts: (string | Buffer)[]) {
   const key = JSON.stringify(words);
   if (!kept.has(key)) kept.set(key, echoNode(words));
   const { port, running, echo } = await kept.get(key)!;
-  const before = { dialled: echo.sockets.length, records: (await running.node.recentFlows(1_000, false)).length };
+  const before = {
+    dialled: echo.sockets.length,
+    records: (await running.node.recentFlows(1_000, false)).length,
+    headers: headersOf(running),
+  };
   const one = client(port, { localAddress: from });
   for (const part of parts) {
     one.socket.write(part, 'latin1');
@@ -93,7 +100,12 @@ async function sent(words: Words, from: string, ...parts: (string | Buffer)[]) {
   await until(() => running.application('app').connectionsActive === 0);
   const records = await running.node.recentFlows(1_000, false);
   records.splice(records.length - before.records);
-  return { text: one.text(), over, records, running, dialled: echo.sockets.length - before.dialled };
+  const counted = Object.fromEntries(
+    Object.entries(headersOf(running)).flatMap(([result, count]) =>
+      count === before.headers[result] ? [] : [[result, count - before.headers[result]!]],
+    ),
+  );
+  return { text: one.text(), over, records, running, counted, dialled: echo.sockets.length - before.dialled };
 }
 
 describe('behind a proxy that is listed', () => {
@@ -101,8 +113,8 @@ describe('behind a proxy that is listed', () => {
     ['version 1', header('192.0.2.7')],
     ['version 2', binary('192.0.2.7')],
   ])('the source is the one of the header: %s', async (_what, head) => {
-    const { text, over, records } = await sent({}, PROXY, head, 'hello');
-    expect([text, over]).toEqual(['hello', 'end']);
+    const { text, over, records, counted } = await sent({}, PROXY, head, 'hello');
+    expect([text, over, counted]).toEqual(['hello', 'end', { accepted: 1 }]);
     expect(records).toMatchObject([{ source: '192.0.2.7:4711', rule: 'staff', verdict: 'allow', bytes_in: 5, bytes_out: 5 }]);
   });
 
@@ -123,8 +135,8 @@ describe('behind a proxy that is listed', () => {
     ['UNSPEC', v2(0x21, 0, Buffer.alloc(0))],
     ['UNKNOWN', 'PROXY UNKNOWN\r\n'],
   ])('a header that names nobody leaves the source as it is: %s', async (_what, head) => {
-    const { text, records } = await sent({}, PROXY, head, 'hello');
-    expect(text).toBe('hello');
+    const { text, records, counted } = await sent({}, PROXY, head, 'hello');
+    expect([text, counted]).toEqual(['hello', { local: 1 }]);
     expect(records[0]!.source).toMatch(/^127\.0\.0\.2:/);
   });
 
@@ -144,17 +156,21 @@ describe('behind a proxy that is listed', () => {
   });
 
   it.each([
-    ['none', 'GET / HTTP/1.1\r\n\r\n', 'no header'],
-    ['a wrong one', 'PROXY TCP4 1.2.3.4\r\n', 'malformed'],
-    ['a wrong checksum', binary('192.0.2.7', tlv(3, '\0\0\0\0')), 'bad checksum'],
-    ['one too long', v2(0x21, 0x11, Buffer.alloc(0), 4_096), 'too long'],
-    ['the end before it', '', 'closed before the end of its PROXY header'],
-    ['half of it', 'PROXY TCP4 192.0.2.7', 'closed before the end of its PROXY header'],
-  ])('what comes instead of a header ends the connection, and is recorded without a verdict: %s', async (_what, head, reason) => {
-    const { over, records, dialled } = await sent({ rules: '{ name: all, action: allow }' }, PROXY, head);
-    expect([over, dialled]).toEqual([expect.stringMatching(/ECONNRESET|end/), 0]);
-    expect(records).toMatchObject([{ verdict: null, rule: null, ended_by: 'client', reason: expect.stringContaining(reason) }]);
-  });
+    ['none', 'GET / HTTP/1.1\r\n\r\n', 'no header', 'none'],
+    ['a wrong one', 'PROXY TCP4 1.2.3.4\r\n', 'malformed', 'malformed'],
+    ['one of a version to come', v2(0x31, 0x11, Buffer.alloc(12)), 'unknown version', 'malformed'],
+    ['a wrong checksum', binary('192.0.2.7', tlv(3, '\0\0\0\0')), 'bad checksum', 'checksum'],
+    ['one too long', v2(0x21, 0x11, Buffer.alloc(0), 4_096), 'too long', 'too-long'],
+    ['the end before it', '', 'closed before the end of its PROXY header', 'closed'],
+    ['half of it', 'PROXY TCP4 192.0.2.7', 'closed before the end of its PROXY header', 'closed'],
+  ])(
+    'what comes instead of a header ends the connection, is recorded without a verdict, and counted: %s',
+    async (_what, head, reason, result) => {
+      const { over, records, dialled, counted } = await sent({ rules: '{ name: all, action: allow }' }, PROXY, head);
+      expect([over, dialled, counted]).toEqual([expect.stringMatching(/ECONNRESET|end/), 0, { [result]: 1 }]);
+      expect(records).toMatchObject([{ verdict: null, rule: null, ended_by: 'client', reason: expect.stringContaining(reason) }]);
+    },
+  );
 
   it('a header that is too long is counted, and so is one that is late', async () => {
     const { running } = await sent({ proxy: 'header-size: 1KiB' }, PROXY, v2(0x21, 0x11, Buffer.alloc(0), 1_100));
@@ -166,6 +182,7 @@ describe('behind a proxy that is listed', () => {
     one.socket.write('PROXY TCP4 ');
     expect(await one.over).toBe('ECONNRESET');
     await until(() => hits(slow, 'proxy-header') === 1);
+    expect(headersOf(slow)).toMatchObject({ timeout: 1 });
     expect(await slow.records(1)).toMatchObject([{ ended_by: 'proxy', reason: 'PROXY header timeout', verdict: null }]);
   });
 });
@@ -207,14 +224,20 @@ describe('somebody who is not listed', () => {
   });
 
   it('is who it is, and what looks like a header of its is no header', async () => {
-    const { text, records } = await sent({}, OTHER, `${header('192.0.2.7')}hello`);
-    expect(text).toBe(`${header('192.0.2.7')}hello`);
+    const { text, records, counted } = await sent({}, OTHER, `${header('192.0.2.7')}hello`);
+    expect([text, counted]).toEqual([`${header('192.0.2.7')}hello`, {}]);
     expect(records[0]!.source).toMatch(/^127\.0\.0\.3:/);
   });
 
-  it('is refused where a header is required', async () => {
-    const { over, running, dialled } = await sent({ proxy: 'require: true' }, OTHER, 'hello');
+  it('is refused where a header is required, and recorded', async () => {
+    const { over, running, dialled, records } = await sent({ proxy: 'require: true' }, OTHER, 'hello');
     expect([over, dialled, hits(running, 'proxy-required')]).toEqual(['ECONNRESET', 0, 1]);
+    expect(records).toMatchObject([
+      {
+        ...{ application: 'app', source: expect.stringMatching(/^127\.0\.0\.3:/), verdict: null, rule: null },
+        ...{ ended_by: 'policy', reason: 'not a listed proxy, which alone may come here' },
+      },
+    ]);
     expect((await sent({ proxy: 'require: true' }, PROXY, header('192.0.2.7'), 'hello')).text).toBe('hello');
   });
 });
@@ -303,4 +326,27 @@ describe('the source of a header', () => {
     expect(await one.over).toBe('ECONNRESET');
     expect(await running.records(1)).toMatchObject([{ ended_by: 'policy', reason: 'no longer a listed proxy' }]);
   });
+});
+
+it('a proxy that sends no header any more is among the problems and in the metrics, until it sends one again', async () => {
+  const echo = await server((socket) => void socket.pipe(socket));
+  const port = await freePort();
+  const running = await node(port, echo.port);
+  const problems = () => running.node.problems.list().filter(({ kind }) => kind === 'proxy-header');
+  const say = async (words: string) => {
+    const one = client(port, { localAddress: PROXY });
+    one.socket.end(words);
+    await one.over;
+  };
+  expect(problems()).toEqual([]);
+  await say('hello');
+  expect(problems()).toMatchObject([{ subject: 'app', message: expect.stringContaining('none: 1') }]);
+  // What was counted counts on where a policy comes between.
+  expect((await running.apply(yaml(port, echo.port, { limits: 'connections: 9' }))).ok).toBe(true);
+  expect(problems()).toMatchObject([{ subject: 'app', message: expect.stringContaining('none: 1') }]);
+  await say(`${header('192.0.2.7')}hello`);
+  expect(problems()).toEqual([]);
+  expect(await metricsText(running.node)).toMatch(
+    /bulkhead_proxy_headers_total\{application="app",result="accepted"\} 1\n.*result="local"\} 0\n.*result="none"\} 1\n/,
+  );
 });
