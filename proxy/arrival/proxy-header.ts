@@ -8,6 +8,11 @@ import { readText } from './proxy-text.ts';
 
 const TEXT = Buffer.from('PROXY ', 'latin1');
 
+/** Whether bytes begin as a header does, of whichever version. */
+export function beginsProxyHeader(bytes: Uint8Array): boolean {
+  return [TEXT, SIGNATURE].some((start) => bytes.length >= start.length && start.compare(bytes, 0, start.length) === 0);
+}
+
 /** Reads the header at the start of [0, length). A binary header of more than `bytesMax` bytes is a fault; one of text ends within 107 anyhow. */
 export function readProxyHeader(bytes: Uint8Array, length: number, bytesMax: number): ProxyReading {
   if (length === 0) return MORE;

@@ -215,8 +215,8 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
     if (fault !== null) {
       if (fault === 'bad-version' && this.startHttp2 !== null && beginsHttp2(bytes, at, length))
         this.handOver(this.startHttp2, bytes, at, length);
-      else if (fault !== 'incomplete') this.refuse(fault, length - at);
-      else if (length - at > limits.headBytes) this.refuse('head-size', length - at);
+      else if (fault !== 'incomplete') this.refuse(fault, bytes, at, length);
+      else if (length - at > limits.headBytes) this.refuse('head-size', bytes, at, length);
       // The clock of a head starts with its first byte, and with no later one.
       else if (!this.headBegun) {
         this.headBegun = true;
@@ -225,7 +225,7 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
       return -1;
     }
     if (requestHead.fields.end - at > limits.headBytes) {
-      this.refuse('head-size', length - at);
+      this.refuse('head-size', bytes, at, length);
       return -1;
     }
     this.headBegun = false;
@@ -244,7 +244,7 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
     const now = context.clock.now();
     const end = exchange.prepare(bytes, length, requestHead, this.defaultHost);
     if (end < 0) {
-      this.refuse('bad-coding', length - at);
+      this.refuse('bad-coding', bytes, at, length);
       return -1;
     }
     this.state = BUSY;
@@ -358,8 +358,8 @@ export class HttpConnection extends LiveSession implements WireOwner, AdmittingP
   }
 
   /** What came is no request that could go on. */
-  private refuse(fault: RequestFault, seen: number): void {
-    refuseFault(this, fault, seen);
+  private refuse(fault: RequestFault, bytes: Buffer, at: number, length: number): void {
+    refuseFault(this, fault, bytes.subarray(at, length));
     this.linger();
   }
 

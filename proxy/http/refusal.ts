@@ -1,4 +1,5 @@
 /** Answers to what never became a request: recorded without a verdict. */
+import { beginsProxyHeader } from '../arrival/proxy-header.ts';
 import type { PlannedApplication } from '../node/plan.ts';
 import * as ledger from '../shared/ledger.ts';
 import type { Wire } from '../wire/wire.ts';
@@ -19,19 +20,32 @@ export interface RefusingPlace {
   readonly judgement: Judgement;
 }
 
-/** The bytes were no request that could go on. `seen`: how many there were. */
-export function refuseFault(place: RefusingPlace, fault: RequestFault, seen: number): void {
+/** For the journal alone: a client that means no proxy has no use for it, and one whose operator forgot to list it is looked for there. */
+const PROXY_HEADER = 'it began with a PROXY header, which is not expected from its address';
+
+/** The bytes were no request that could go on. */
+export function refuseFault(place: RefusingPlace, fault: RequestFault, bytes: Buffer): void {
   const { ledger: counters } = place.context.policy;
   if (fault === 'head-size' || fault === 'target-size') counters.limit(place.listener.application, fault);
   else if (fault === 'too-many-fields') counters.limit(place.listener.application, 'head-fields');
   const status = STATUS_OF_FAULT[fault];
   const error: ReplyError =
     status === 414 ? 'target-too-long' : status === 431 ? 'head-too-large' : status === 405 ? 'connect-not-supported' : 'bad-request';
-  answerUnread(place, status, error, fault, seen);
+  answerUnread(place, status, error, fault, bytes.length, beginsProxyHeader(bytes) ? `${fault}: ${PROXY_HEADER}` : fault);
 }
 
-/** The caller lets the connection linger. A source that no rule allows gets no conversation about its syntax. */
-export function answerUnread(place: RefusingPlace, status: number, error: ReplyError, detail: string, seen: number): void {
+/**
+ * The caller lets the connection linger. A source that no rule allows gets no conversation about its syntax. `seen`: how many bytes there were;
+ * `recorded`: the detail as the journal has it.
+ */
+export function answerUnread(
+  place: RefusingPlace,
+  status: number,
+  error: ReplyError,
+  detail: string,
+  seen: number,
+  recorded: string = detail,
+): void {
   const { context, listener, judgement } = place;
   const flow = new Flow();
   openFlow(context, flow, listener.application, -1, -1, context.clock.now());
@@ -45,5 +59,5 @@ export function answerUnread(place: RefusingPlace, status: number, error: ReplyE
   counters.add(listener.application, ledger.RESPONSES + Math.floor(flow.status / 100) - 1, 1);
   counters.add(listener.application, ledger.BYTES_OUT, bytes.length);
   place.client.writeBytes(bytes);
-  closeFlow(context, flow, listener.application, place.party, null, 'client', `${error}: ${detail}`, context.clock.now());
+  closeFlow(context, flow, listener.application, place.party, null, 'client', `${error}: ${recorded}`, context.clock.now());
 }

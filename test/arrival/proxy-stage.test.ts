@@ -229,6 +229,18 @@ describe('somebody who is not listed', () => {
     expect(records[0]!.source).toMatch(/^127\.0\.0\.3:/);
   });
 
+  it.each([
+    ['version 1', header('192.0.2.7'), 'bad-version: it began with a PROXY header, which is not expected from its address'],
+    ['version 2', binary('192.0.2.7'), 'bad-request-line: it began with a PROXY header, which is not expected from its address'],
+    ['something else', 'PROXYING TCP4\r\n', 'bad-target'],
+  ])('is told of in the journal where it sends a header and no request: %s', async (_what, head, reason) => {
+    const { text, records, counted } = await sent({ mode: 'http' }, OTHER, head, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect([text.slice(0, 12), counted]).toEqual(['HTTP/1.1 400', {}]);
+    // The client need not know whom this port believes.
+    expect(text).not.toContain('PROXY');
+    expect(records).toMatchObject([{ ended_by: 'client', status: 400, reason: `bad-request: ${reason}` }]);
+  });
+
   it('is refused where a header is required, and recorded', async () => {
     const { over, running, dialled, records } = await sent({ proxy: 'require: true' }, OTHER, 'hello');
     expect([over, dialled, hits(running, 'proxy-required')]).toEqual(['ECONNRESET', 0, 1]);
