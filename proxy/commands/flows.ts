@@ -108,7 +108,9 @@ async function list(client: AdminClient, query: Readonly<Record<string, string |
     print(
       page.live
         ? 'no such flow is live; --ended shows those that were, --denied those that were not let through'
-        : 'the journal holds no such flow',
+        : words.denied
+          ? 'the journal holds no such flow; --verdict none shows what no rule was asked about, such as a certificate that was refused'
+          : 'the journal holds no such flow',
     );
   else print(...table(COLUMNS, found.map(cells), terminalWidth(words.wide)));
   if (found.length === 0 && !page.live) {
