@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import type { JSONWebKeySet } from 'jose';
 import type { FlowRecord } from '../observe/view.ts';
-import type { Desk, FromWorker, Plan, SharedMemory, ToWorker, WorkerStart } from './plan.ts';
+import type { Desk, FromWorker, ListenFailure, Plan, SharedMemory, ToWorker, WorkerStart } from './plan.ts';
 
 /** A worker that dies young is started again after this long, doubled each time up to the most. */
 const RESTART_MS_FIRST = 100;
@@ -16,6 +16,8 @@ const STEADY_MS = 30_000;
 /** A question to a worker that is not answered within this is answered without it. */
 const ASK_MS = 2_000;
 const DRAIN_POLL_MS = 20;
+/** Whoever has a port for a moment may be gone by then. */
+const BIND_MS_DEFAULT = 5_000;
 
 export type Swapped = Extract<FromWorker, { type: 'swapped' }>;
 export type PreparedWorker = Extract<FromWorker, { type: 'prepared' }>;
@@ -25,6 +27,8 @@ export interface CrewEvents {
   died(worker: number, why: string): void;
   prepared(worker: number, result: PreparedWorker): void;
   swapped(worker: number, result: Swapped): void;
+  /** A worker has tried again to bind its VIPs; what it still could not. */
+  bound(worker: number, failures: readonly ListenFailure[]): void;
   /** The journal ring of a worker wants to be emptied. */
   pressing(worker: number): void;
   /** A flow whose rule asks to be logged. */
@@ -53,13 +57,16 @@ export class Crew {
   private readonly shared: SharedMemory;
   private readonly rings: readonly SharedArrayBuffer[];
   private readonly events: CrewEvents;
+  private readonly bindMs: number;
   private plans: readonly Plan[] = [];
   private readonly waiting = new Map<number, (flows: readonly FlowRecord[]) => void>();
   private question = 0;
   private stopping = false;
   restarts = 0;
 
-  constructor(shared: SharedMemory, rings: readonly SharedArrayBuffer[], events: CrewEvents) {
+  /** `bindMs`: after which a worker tries again to bind what it could not. */
+  constructor(shared: SharedMemory, rings: readonly SharedArrayBuffer[], events: CrewEvents, bindMs = BIND_MS_DEFAULT) {
+    this.bindMs = bindMs;
     this.shared = shared;
     this.rings = rings;
     this.events = events;
@@ -195,6 +202,7 @@ export class Crew {
       shared: this.shared,
       ring: this.rings[member.id]!,
       receiptPrefix: `${randomBytes(4).toString('hex')}${member.id.toString(36)}`,
+      bindMs: this.bindMs,
     };
     const thread = new Worker(new URL('../worker/worker.ts', import.meta.url), { workerData, execArgv: [], name: `worker-${member.id}` });
     member.thread = thread;
@@ -239,6 +247,9 @@ export class Crew {
       case 'swapped':
         member.generation = message.generation;
         this.events.swapped(member.id, message);
+        break;
+      case 'bound':
+        this.events.bound(member.id, message.failures);
         break;
       case 'flows':
         this.waiting.get(message.id)?.(message.flows);

@@ -1,4 +1,4 @@
-/** What is wrong with servers, names, keys and certificates, in words for the list of problems: asked for whenever somebody looks. */
+/** What is wrong with VIPs, servers, names, keys and certificates, in words for the list of problems: asked for whenever somebody looks. */
 import type { KeySource, KeySourceEvents } from '../identity/key-source.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Problems } from '../observe/problems.ts';
@@ -6,9 +6,11 @@ import type { Book } from '../shared/book.ts';
 import { sharedNow } from '../shared/monotonic.ts';
 import type { TlsFileEvents, TlsFiles } from '../tls/tls-files.ts';
 import type { HealthEvents } from './health.ts';
+import { explainListenError, vipsOf } from './probe.ts';
 import { ProxyWatch } from './proxy-watch.ts';
 import { absence } from './server-states.ts';
 import { type EmptyPool, ServerWatch, type WatchedServers } from './server-watch.ts';
+import type { Unbound } from './unbound.ts';
 
 /** Where problems come from, and where they go. */
 export interface Watched extends WatchedServers {
@@ -16,14 +18,26 @@ export interface Watched extends WatchedServers {
   readonly keys: Pick<KeySource, 'states'>;
   readonly tls: Pick<TlsFiles, 'troubles'>;
   readonly book: Pick<Book, 'sums'>;
+  readonly unbound: Unbound;
+  readonly workers: number;
 }
 
 /** From here on they are found. Whoever asks for the watch stops it. */
 export function watchOver(watched: Watched, log: Logger): ServerWatch {
-  const { problems, keys, tls, book, faultOf, inForce } = watched;
+  const { problems, keys, tls, book, unbound, workers, faultOf, inForce } = watched;
   // Looked at also where nobody asks, so that a problem is told with the moment at which it began.
   const watch = new ServerWatch({ ...watched, looked: () => void problems.counts() }, log);
   problems.ask('pool', () => watch.emptyPools().map((empty) => [empty.pool, emptiness(empty)]));
+  problems.ask('vip', () =>
+    vipsOf(inForce()?.document).flatMap((endpoint) => {
+      const [lack, ...more] = unbound.of(endpoint);
+      if (lack === undefined) return [];
+      const without = unbound.isUnheard(endpoint, workers)
+        ? 'Nobody listens there'
+        : `${1 + more.length} of ${workers} workers are without it`;
+      return [[endpoint.text, `${explainListenError(endpoint, lack)}. ${without}; it is tried again every few seconds.`] as const];
+    }),
+  );
   problems.ask('server-name', () =>
     (inForce()?.names ?? [])
       .filter(({ inUse, refused }) => inUse === 0 && refused.length === 0)

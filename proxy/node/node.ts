@@ -14,18 +14,18 @@ import type { Counters, FlowPage, FlowRecord, FlowSearch, NodeView, ServerNameSt
 import { Book } from '../shared/book.ts';
 import { readNodeLimits } from '../shared/node-limits.ts';
 import { createRing } from '../shared/ring.ts';
-import type { NameTimes } from '../sources/names.ts';
 import { TlsFiles, type Wanted } from '../tls/tls-files.ts';
 import { removeSocket } from '../wire/listen.ts';
-import { Crew, type Swapped } from './crew.ts';
+import { Crew, type CrewEvents, type Swapped } from './crew.ts';
 import { healthEvents, keyEvents, tlsFileEvents, watchOver } from './findings.ts';
+import { Flows } from './flows.ts';
 import { Health } from './health.ts';
 import { JournalPump } from './journal-pump.ts';
 import { LimitPlanner } from './limit-planner.ts';
 import type { Plan } from './plan.ts';
 import { Planner } from './planner.ts';
 import { blockedVips, endpointOf, explainListenError, vipsOf } from './probe.ts';
-import { Renewal, type Why } from './renewal.ts';
+import { Renewal, type RenewalTimes, type Why } from './renewal.ts';
 import type { Resolved } from './server-names.ts';
 import { nameStates, serverStates } from './server-states.ts';
 import type { ServerWatch } from './server-watch.ts';
@@ -57,8 +57,12 @@ export type Prepared =
 export interface NodeSettings {
   readonly node: string;
   readonly workers: number;
-  /** How long answers of name servers hold; absent: as their TTL says, within the usual bounds. */
-  readonly names?: NameTimes;
+  readonly times?: NodeTimes;
+}
+
+export interface NodeTimes extends RenewalTimes {
+  /** After which a worker tries again to bind a VIP that it could not bind. */
+  readonly bindMs?: number;
 }
 
 /** How long an idle client may still come where a new process waits for the end of this one: what was sent by then has arrived. */
@@ -89,6 +93,7 @@ export class Node implements NodeView {
   private readonly crew: Crew;
   private readonly swaps: Swaps;
   private readonly pump: JournalPump;
+  private readonly flows: Flows;
   private readonly sockets: Sockets;
   private inForce: InForce | null = null;
   private queue: Promise<unknown> = Promise.resolve();
@@ -112,27 +117,32 @@ export class Node implements NodeView {
     const { workers } = settings;
     this.shared = new SharedState(workers);
     const rings = Array.from({ length: workers }, () => createRing());
-    this.tls = new TlsFiles(tlsFileEvents(log, () => this.renew('certificates')));
+    this.tls = new TlsFiles(tlsFileEvents(log, () => this.renewal.due('certificates')));
     this.planner = new Planner(this.shared.servers, this.tls);
     this.health = new Health(this.shared.servers, this.planner, (pool) => this.tls.pool(pool), healthEvents(log));
     const isBusy = (pool: string, server: string) => this.planner.isBusy(pool, server);
-    this.renewal = new Renewal(log, (why) => this.renew(why), isBusy, settings.names);
+    this.renewal = new Renewal(log, (why) => this.renew(why), isBusy, settings.times);
     this.keys = new KeySource(keyEvents(log, (location, keys) => this.crew.teach(location, keys)));
-    const { problems, planner, keys, tls, book, renewal } = this;
-    const inForce = () => this.inForce?.resolved ?? null;
-    this.watch = watchOver({ problems, planner, table: this.shared.servers, keys, tls, book, faultOf: renewal.faultOf, inForce }, log);
     this.pump = new JournalPump(rings, journal);
-    this.crew = new Crew(this.shared.memory, rings, {
+    const events: CrewEvents = {
       died: (worker, why) => this.workerDied(worker, why),
       prepared: (worker, result) => this.swaps.prepared(worker, result),
       swapped: (worker, result) => this.swaps.swapped(worker, result),
+      bound: (worker, failures) => this.swaps.unbound.settle(worker, failures),
       keysWanted: (location) => this.keys.wanted(location),
       keys: () => this.keys.sets(),
       pressing: (worker) => this.pump.pump(worker),
       decided: ({ type: _, unlogged, ...flow }) => log.info(unlogged === 0 ? flow : { ...flow, unlogged }, 'flow decided'),
       trouble: (worker, message, detail) => log.error({ worker, ...detail }, message),
-    });
+    };
+    this.crew = new Crew(this.shared.memory, rings, events, settings.times?.bindMs);
+    this.flows = new Flows(this.crew, this.pump, journal);
     this.swaps = new Swaps(this.crew, this.book, sockets, log);
+    const { problems, planner, keys, tls, book } = this;
+    const { unbound } = this.swaps;
+    const { faultOf } = this.renewal;
+    const inForce = () => this.inForce?.resolved ?? null;
+    this.watch = watchOver({ problems, planner, table: this.shared.servers, keys, tls, book, unbound, workers, faultOf, inForce }, log);
   }
 
   // --- bringing a policy into force ----------------------------------------------------------------------------------------------
@@ -222,9 +232,10 @@ export class Node implements NodeView {
   }
 
   /** Compiles what is in force again, since the time has come or something was learnt; flows that it no longer allows end. */
-  private renew(why: Why): void {
+  private renew(why: Why): Promise<void> {
     const renewed = this.queue.then(() => this.renewNow(why));
-    this.queue = renewed.catch((error: unknown) => this.log.error({ why, error: String(error) }, 'the policy could not be renewed'));
+    this.queue = renewed.catch(() => undefined);
+    return renewed;
   }
 
   private async renewNow(why: Why): Promise<void> {
@@ -252,7 +263,7 @@ export class Node implements NodeView {
   }
 
   private vipsInForce(): Endpoint[] {
-    return this.inForce === null ? [] : vipsOf(this.inForce.document);
+    return vipsOf(this.inForce?.document);
   }
 
   private workerDied(worker: number, why: string): void {
@@ -314,7 +325,8 @@ export class Node implements NodeView {
     const behind = this.crew.members.filter((member) => member.generation < generation).length;
     if (behind > 0)
       return { ready: false, reason: `${behind} of ${this.crew.members.length} workers are not on generation ${generation} yet` };
-    return { ready: true, reason: 'ready' };
+    const unheard = this.vipsInForce().find((endpoint) => this.swaps.unbound.isUnheard(endpoint, this.crew.members.length));
+    return unheard === undefined ? { ready: true, reason: 'ready' } : { ready: false, reason: `nobody listens on ${unheard.text}` };
   }
 
   counters(): Counters {
@@ -348,32 +360,20 @@ export class Node implements NodeView {
     }));
   }
 
-  async liveFlows(limit: number): Promise<FlowRecord[]> {
-    const flows = await this.crew.flows(limit, null);
-    return flows.sort((a, b) => (a.time < b.time ? 1 : -1)).slice(0, limit);
+  liveFlows(limit: number): Promise<FlowRecord[]> {
+    return this.flows.live(limit);
   }
 
-  async flow(receipt: string): Promise<FlowRecord | null> {
-    const [live] = await this.crew.flows(1, receipt);
-    if (live !== undefined) return live;
-    this.pump.pumpAll();
-    return this.journal.find(receipt);
+  flow(receipt: string): Promise<FlowRecord | null> {
+    return this.flows.find(receipt);
   }
 
-  async recentFlows(limit: number, denied: boolean): Promise<FlowRecord[]> {
-    await this.gatherRecords();
-    return this.journal.recent(limit, denied);
+  recentFlows(limit: number, denied: boolean): Promise<FlowRecord[]> {
+    return this.flows.recent(limit, denied);
   }
 
-  async searchFlows(search: FlowSearch): Promise<FlowPage> {
-    await this.gatherRecords();
-    return this.journal.search(search);
-  }
-
-  /** Asked for no flows, the workers hand over the records that they still hold. */
-  private async gatherRecords(): Promise<void> {
-    await this.crew.flows(0, null);
-    this.pump.pumpAll();
+  searchFlows(search: FlowSearch): Promise<FlowPage> {
+    return this.flows.search(search);
   }
 
   applies(): { applied: number; refused: number } {

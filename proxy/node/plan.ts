@@ -138,6 +138,8 @@ export interface WorkerStart {
   readonly ring: SharedArrayBuffer;
   /** Begins every receipt of this worker's: differs from every other worker and start. */
   readonly receiptPrefix: string;
+  /** After which it tries again to bind VIPs that it could not bind. */
+  readonly bindMs: number;
 }
 
 /** Main to worker. */
@@ -176,6 +178,8 @@ export type FromWorker =
       readonly draining: number;
       readonly failures: readonly ListenFailure[];
     }
+  /** It has tried again to bind what it could not; what it still could not. */
+  | { readonly type: 'bound'; readonly failures: readonly ListenFailure[] }
   | { readonly type: 'flows'; readonly id: number; readonly flows: readonly import('../observe/view.ts').FlowRecord[] }
   | { readonly type: 'idle' }
   /** A token names a key that is not in the set. */

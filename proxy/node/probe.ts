@@ -52,9 +52,9 @@ export function explainListenError(endpoint: Endpoint, code: string): string {
   }
 }
 
-/** Every VIP of a document. */
-export function vipsOf(document: Document): Endpoint[] {
-  return document.applications.flatMap((application) => application.vips.map((vip) => vip.endpoint));
+/** Every VIP of a document; none where there is no document yet. */
+export function vipsOf(document: Document | undefined): Endpoint[] {
+  return (document?.applications ?? []).flatMap((application) => application.vips.map((vip) => vip.endpoint));
 }
 
 /** The VIP of that name. */

@@ -1,6 +1,6 @@
 /**
  * What makes a policy change though its document stays: rules whose time comes or goes, and sources that are learnt (databases, names). Says
- * when it is time; the node then compiles and swaps.
+ * when it is time; the node then compiles and swaps. Each change is told once, so that a renewal that has failed is tried again until it has come about.
  */
 import type { Document } from '../../config/document.ts';
 import { compile } from '../../policy/compile.ts';
@@ -16,12 +16,22 @@ import { type Resolved, ServerNames } from './server-names.ts';
 
 /** Schedules are looked at this often at least: clocks may be set, and a timer doesn't notice. */
 const SCHEDULE_MS_MAX = 30_000;
+/** Soon for a rule whose time is over, and little work for a node that is short of memory or descriptors. */
+const RETRY_MS_DEFAULT = 5_000;
 
 export type Why = 'schedule' | 'sources' | 'certificates';
 
+export interface RenewalTimes {
+  /** How long answers of name servers hold; absent: as their TTL says, within the usual bounds. */
+  readonly names?: NameTimes;
+  /** After which a renewal that has failed is tried again. */
+  readonly retryMs?: number;
+}
+
 export class Renewal {
   private readonly log: Logger;
-  private readonly due: (why: Why) => void;
+  private readonly renew: (why: Why) => Promise<void>;
+  private readonly failed = new Map<Why, { readonly error: string; readonly timer: NodeJS.Timeout }>();
   private sources: Sources | null = null;
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
@@ -29,19 +39,41 @@ export class Renewal {
   private document: Document | null = null;
 
   private readonly names: ServerNames;
-  private readonly times: NameTimes | undefined;
+  private readonly times: RenewalTimes;
 
-  /** `isBusy`: whether a server carries flows. */
+  /** `renew` compiles what is in force again; rejects where it does not come into force. `isBusy`: whether a server carries flows. */
   constructor(
     log: Logger,
-    due: (why: Why) => void,
+    renew: (why: Why) => Promise<void>,
     isBusy: (pool: string, server: string) => boolean,
-    times: NameTimes | undefined = undefined,
+    times: RenewalTimes = {},
   ) {
     this.log = log;
-    this.due = due;
+    this.renew = renew;
     this.names = new ServerNames(log, isBusy, this.faultOf);
     this.times = times;
+  }
+
+  /** Something has changed of which the policy in force is made. */
+  due(why: Why): void {
+    this.renew(why).then(
+      () => this.renewed(why),
+      (error: unknown) => this.notRenewed(why, String(error)),
+    );
+  }
+
+  private renewed(why: Why): void {
+    clearTimeout(this.failed.get(why)?.timer);
+    if (this.failed.delete(why)) this.log.info({ why }, 'the policy could be renewed after all');
+  }
+
+  private notRenewed(why: Why, error: string): void {
+    if (this.stopped) return;
+    const before = this.failed.get(why);
+    clearTimeout(before?.timer);
+    if (error !== before?.error) this.log.error({ why, error }, 'the policy could not be renewed; it is tried again');
+    const timer = setTimeout(() => this.due(why), this.times.retryMs ?? RETRY_MS_DEFAULT).unref();
+    this.failed.set(why, { error, timer });
   }
 
   /** Learns what a document asks of databases and names. Answers why it cannot be applied; empty where it can. */
@@ -54,7 +86,7 @@ export class Renewal {
         trouble: (what, message) => this.log.warn({ what, message }, this.lossOf(what)),
         recovered: (what) => this.log.info({ what }, 'is looked up again'),
       },
-      this.times,
+      this.times.names,
     );
     return this.sources.want(document);
   }
@@ -99,6 +131,7 @@ export class Renewal {
   stop(): void {
     this.stopped = true;
     clearTimeout(this.timer);
+    for (const { timer } of this.failed.values()) clearTimeout(timer);
     this.sources?.stop();
   }
 
@@ -110,7 +143,8 @@ export class Renewal {
     const next = nextChange(document, now) ?? Number.POSITIVE_INFINITY;
     const look = () => {
       if (imageAt(image, Date.now()) !== image) this.due('schedule');
-      else this.arm(document, image);
+      // Whatever becomes of the renewal: one that comes about sets the time anew.
+      this.arm(document, image);
     };
     this.timer = setTimeout(look, Math.min(next - now, SCHEDULE_MS_MAX)).unref();
   }

@@ -7,6 +7,7 @@ import type { Book } from '../shared/book.ts';
 import type { Crew, PreparedWorker, Swapped } from './crew.ts';
 import type { ListenFailure, Plan } from './plan.ts';
 import type { Sockets } from './sockets.ts';
+import { Unbound } from './unbound.ts';
 
 /** A step that not every worker has answered by then is reported; the swap goes on, and reaches them when they come to it. */
 const STEP_MS_MAX = 30_000;
@@ -24,6 +25,7 @@ interface Step<T> {
 }
 
 export class Swaps {
+  readonly unbound: Unbound;
   private readonly crew: Crew;
   private readonly book: Book;
   private readonly sockets: Sockets;
@@ -36,6 +38,7 @@ export class Swaps {
     this.book = book;
     this.sockets = sockets;
     this.log = log;
+    this.unbound = new Unbound(log);
   }
 
   /** Where a VIP cannot be bound by a worker, the plan does not come into force; `regardless`: it does, without that VIP there. */
@@ -68,13 +71,14 @@ export class Swaps {
   }
 
   swapped(worker: number, result: Swapped): void {
-    for (const failure of result.failures) this.log.error({ worker, ...failure }, 'a worker cannot listen on a VIP');
+    this.unbound.settle(worker, result.failures);
     this.answer(this.swapping, worker, result.generation, result);
   }
 
   /** A worker has died. Nothing stands in its way, and the one that takes its place swaps when it starts. */
   lost(worker: number): void {
     const { preparing } = this;
+    this.unbound.lost(worker);
     if (preparing !== null) this.answer(preparing, worker, preparing.generation, []);
   }
 

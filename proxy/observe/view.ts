@@ -53,6 +53,7 @@ export const PROBLEM_KINDS = [
   'version',
   'journal',
   'reload',
+  'vip',
   'certificate',
   'token-keys',
   'pool',

@@ -97,7 +97,7 @@ async function prepare(plan: Plan): Promise<Openings['failures']> {
   await nextTurn();
   // The node was told to leave while sockets were on their way.
   if (context.draining) {
-    for (const opening of openings.opened.values()) opening.close();
+    close(openings);
     return [];
   }
   ready = { plan, policy: new PolicyInForce(plan, servers, context.keys, context.random), openings };
@@ -105,7 +105,7 @@ async function prepare(plan: Plan): Promise<Openings['failures']> {
 }
 
 function abandon(): void {
-  if (ready !== null) for (const opening of ready.openings.opened.values()) opening.close();
+  if (ready !== null) close(ready.openings);
   ready = null;
 }
 
@@ -134,7 +134,32 @@ async function commit(generation: number): Promise<void> {
   vips.settle(plan, before?.plan, openings);
   context.upstreams.closeIdle(rowsSpokenToAsBefore(plan, before));
   const asked = before === undefined ? NOBODY_ASKED : await redecideAll(context.sessions, isRevoked);
+  bindLater(failures);
   send({ type: 'swapped', generation, ...asked, failures });
+}
+
+let binding: NodeJS.Timeout | undefined;
+/** Where VIPs could not be bound it is tried again: of one worker alone, started again in place of another, nobody else asks for it. */
+function bindLater(failures: Openings['failures']): void {
+  clearTimeout(binding);
+  if (failures.length > 0) binding = setTimeout(() => inTurn(() => bindAgain(failures)), start.bindMs);
+}
+
+async function bindAgain(failures: Openings['failures']): Promise<void> {
+  if (context.draining) return;
+  // What is ready for the next policy may have bound them; it is not known yet whether that comes into force.
+  if (ready !== null) return bindLater(failures);
+  const { plan } = context.policy as PolicyInForce;
+  const openings = await vips.open(plan);
+  // The node was told to leave while sockets were on their way.
+  if (context.draining) return close(openings);
+  vips.settle(plan, plan, openings);
+  bindLater(openings.failures);
+  send({ type: 'bound', failures: openings.failures });
+}
+
+function close({ opened }: Openings): void {
+  for (const opening of opened.values()) opening.close();
 }
 
 /** Of the first policy. */

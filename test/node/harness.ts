@@ -5,11 +5,10 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { parseDocument } from '../../config/load.ts';
 import { formatProblem } from '../../config/problem.ts';
-import { type ApplyResult, Node } from '../../proxy/node/node.ts';
+import { type ApplyResult, Node, type NodeTimes } from '../../proxy/node/node.ts';
 import { openJournal } from '../../proxy/observe/journal-store.ts';
 import type { Logger } from '../../proxy/observe/log.ts';
 import type { ApplicationCounters, FlowRecord } from '../../proxy/observe/view.ts';
-import type { NameTimes } from '../../proxy/sources/names.ts';
 
 /** Below the ephemeral range, so that no outgoing connection of another test takes the port in between. */
 const PORT_LOWEST = 10_000;
@@ -71,8 +70,8 @@ export interface RunningNode {
   stop(drainMs?: number): Promise<number>;
 }
 
-/** Starts a node. `process:` may set node, workers and resolvers; anything else of it is not used here. `names`: how long answers of DNS hold. */
-export async function startNode(yaml: string, names?: NameTimes): Promise<RunningNode> {
+/** Starts a node. `process:` may set node, workers and resolvers; anything else of it is not used here. `times`: how long answers of DNS hold, and when is tried again what failed. */
+export async function startNode(yaml: string, times?: NodeTimes): Promise<RunningNode> {
   const document = documentOf(yaml);
   const logged: RunningNode['logged'] = [];
   const died = Promise.withResolvers<never>();
@@ -83,7 +82,7 @@ export async function startNode(yaml: string, names?: NameTimes): Promise<Runnin
   };
   const log: Logger = { info: note('info'), warn: note('warn'), error: note('error'), debug: note('debug'), flush() {} };
   const journal = openJournal({ directory: null, sizeBytes: 1 << 20, segmentBytes: 1 << 18, onTrouble: () => undefined });
-  const node = new Node({ node: 'test', workers: document.process.workers, ...(names && { names }) }, journal, log);
+  const node = new Node({ node: 'test', workers: document.process.workers, ...(times && { times }) }, journal, log);
   // A node waits for a worker that is started again; here it would keep the reason to itself until the test's time is over.
   const started = await Promise.race([node.apply(document), died.promise]).catch(async (error: unknown) => {
     await node.drain(0);

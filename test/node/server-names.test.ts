@@ -60,7 +60,7 @@ applications: { app: { vips: [127.0.0.1:${vip}], mode: ${mode}, pool: web, rules
 `;
 
 async function start(text: string): Promise<RunningNode> {
-  const running = await startNode(text, TIMES);
+  const running = await startNode(text, { names: TIMES });
   stops.push(() => running.stop());
   return running;
 }

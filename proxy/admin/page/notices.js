@@ -104,6 +104,7 @@ const KINDS = {
   version: 'Version',
   journal: 'Journal',
   reload: 'Reload',
+  vip: 'VIP',
   certificate: 'Certificate',
   'token-keys': 'Keys of tokens',
   pool: 'Pool',
