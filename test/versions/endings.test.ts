@@ -72,7 +72,7 @@ async function harm(): Promise<void> {
 describe('a version that nobody confirms', () => {
   it('is taken back as soon as it can be, and what stands in the way is told once', async () => {
     const node = await started();
-    expect(await node.apply(file([port]), { confirmMs: 400 })).toMatchObject({ ok: true });
+    expect(await node.apply(file([port]), { confirmMs: 1_000 })).toMatchObject({ ok: true });
     const stranger = await occupySecond();
     await until(() => node.node.applies().refused >= 3);
     expect(refusals(node).length).toBe(1);
@@ -86,7 +86,7 @@ describe('a version that nobody confirms', () => {
 
   it('stays where it is confirmed after all', async () => {
     const node = await started();
-    await node.apply(file([port]), { confirmMs: 200 });
+    await node.apply(file([port]), { confirmMs: 1_000 });
     const stranger = await occupySecond();
     await until(() => refusals(node).length > 0);
     expect(await node.control.confirm(ANA)).toMatchObject({ ok: true });
@@ -100,7 +100,7 @@ describe('a version that nobody confirms', () => {
     const directory = mkdtempSync(join(tmpdir(), 'bulkhead-endings-'));
     stops.push(() => rmSync(directory, { recursive: true }));
     const node = await started(directory);
-    await node.apply(file([port]), { confirmMs: 200 });
+    await node.apply(file([port]), { confirmMs: 1_000 });
     renameSync(join(directory, 'version-00000001.json'), join(directory, 'away'));
     await until(() => isBack(node));
   });
