@@ -1,6 +1,6 @@
 /**
  * Active checks, from the main thread: a TCP connect or an HTTP request at each interval, jittered so that many nodes don't knock as one. A server starts
- * as up; its first check decides at once, after that `rise` and `fall` do.
+ * as up; its first check decides at once, after that `rise` and `fall` do, also where the check changes.
  */
 import { Agent, type buildConnector, type Dispatcher } from 'undici';
 import type { Document, HealthCheck, Pool } from '../../config/document.ts';
@@ -32,12 +32,21 @@ interface Outcome {
   readonly detail: string;
 }
 
-class Check {
+/** What is known of a server, from where the next check goes on. */
+interface Known {
+  readonly up: boolean;
+  /** No check has told anything yet. */
+  readonly first: boolean;
+  /** Outcomes in a row that speak against `up`. */
+  readonly streak: number;
+}
+
+class Check implements Known {
   readonly key: string;
   detail = 'not checked yet';
-  private up: boolean;
-  private first = true;
-  private streak = 0;
+  up: boolean;
+  first: boolean;
+  streak: number;
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
   private readonly agent: Agent;
@@ -47,18 +56,21 @@ class Check {
   private readonly settle: (up: boolean, detail: string) => void;
 
   /**
-   * `known` is what a check with other settings has found: it holds until this one has found otherwise.
+   * `known` is what a check with other settings has found: it holds until this one has found otherwise, as often as `rise` and `fall` say. Files of TLS
+   * that are renewed make another check, too, and must not let a single failure take all servers of a pool away.
    */
   constructor(
     key: string,
     connection: Omit<CheckConnection, 'timeoutMs'>,
     settings: HealthCheck,
-    known: 'down' | 'nothing',
+    known: Known,
     chance: Chance,
     settle: (up: boolean, detail: string) => void,
   ) {
     this.key = key;
-    this.up = known !== 'down';
+    this.up = known.up;
+    this.first = known.first;
+    this.streak = known.streak;
     this.connection = connection;
     this.settings = settings;
     this.settle = settle;
@@ -212,7 +224,7 @@ export class Health {
             key,
             { endpoint: server.endpoint, authority, announced, tls, http2: pool.protocol === 'h2' },
             pool.health,
-            this.servers.up(row) ? 'nothing' : 'down',
+            existing ?? { up: this.servers.up(row), first: true, streak: 0 },
             this.chance,
             (up, detail) => {
               this.servers.setUp(row, up);

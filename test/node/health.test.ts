@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Chance, Health } from '../../proxy/node/health.ts';
 import { ServerTable } from '../../proxy/shared/servers.ts';
+import type { ClientMaterial } from '../../proxy/tls/material.ts';
 import { client } from '../relay/client.ts';
 import { documentOf, freePort, type RunningNode, startNode, startServer, until } from './harness.ts';
 
@@ -140,6 +141,42 @@ describe('active checks', () => {
     await running.apply(file([backend.port], health.replace('1h', '20ms'), vip));
     expect(state(running).up).toBe(false);
     await until(() => state(running).up);
+  });
+
+  const MATERIAL: ClientMaterial = { id: 'new', ca: null, verifies: false, sni: null, certificate: null, key: null, alpn: [] };
+  it.each<[string, ClientMaterial | null, string]>([
+    ['files of TLS to the servers', MATERIAL, '/'],
+    ['the path that is asked for', null, '/missing'],
+  ])('that change take a server away after as many failures in a row as before: %s', async (_, changed, path) => {
+    const backend = await web(({ url }) => (url === '/' ? 200 : 500));
+    const vip = await freePort();
+    const waits: (() => void)[] = [];
+    const later: Chance['later'] = (run) => {
+      waits.push(run);
+      return setTimeout(() => undefined, 0);
+    };
+    let tls: ClientMaterial | null = null;
+    const servers = new ServerTable(1);
+    const health = new Health(servers, { rowOf: () => 0 }, () => tls, { changed: () => undefined }, { random: () => 0.5, later });
+    stops.push(() => health.stop());
+    const watch = (asked: string, interval: string) =>
+      health.watch(
+        documentOf(file([backend.port], `health: { type: http, path: ${asked}, interval: ${interval}, timeout: 20s, fall: 3 }, `, vip)),
+      );
+    const check = async () => {
+      const before = waits.length;
+      waits.at(-1)!();
+      await until(() => waits.length > before);
+      return servers.up(0);
+    };
+    watch('/', '40ms');
+    expect(await check()).toBe(true);
+    tls = changed;
+    watch(path, '40ms');
+    expect([await check(), await check()]).toEqual([true, true]);
+    // What was found before a change counts on after it.
+    watch(path, '50ms');
+    expect(await check()).toBe(false);
   });
 
   it('that are taken out of the file leave the server up', async () => {
