@@ -113,7 +113,7 @@ export abstract class DatabaseSession extends JudgedFlow {
   private carry(): void {
     this.dialling = false;
     const server = this.server!;
-    this.relay = new Relay(this, this.client, server, this.flow.startedAt);
+    this.relay = new Relay(this, this.client, server, this.flow, this.flow.startedAt);
     this.carried();
     if (this.over) return;
     if (server.pending === 0) this.readClient();

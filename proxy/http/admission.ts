@@ -125,7 +125,7 @@ export class Admission implements TenurePlace {
     const { place, exchange } = this;
     const { draining } = this.tenure;
     if (exchange.tunnelled) exchange.tunnel!.swapped(relieved);
-    else if (relieved) place.expireIn(silenceMs(this.judgement));
+    else if (relieved) place.expireIn(this.judgement.application.timeouts.response);
     else if (draining !== null && draining.until < place.deadline) this.context.wheel.arm(place, draining.until);
   }
 
@@ -134,17 +134,7 @@ export class Admission implements TenurePlace {
     return server === null ? [this.place.client] : [this.place.client, server];
   }
 
-  heldBack(milliseconds: number): void {
-    if (this.exchange.tunnelled) this.exchange.tunnel!.heldBack(milliseconds);
-    else this.place.expireIn(milliseconds + silenceMs(this.judgement));
-  }
-
   limitPassed(limit: ledger.Limit, reason: string): void {
     this.exchange.conclusion.limitPassed(limit, reason);
   }
-}
-
-/** How long a server may be silent. */
-function silenceMs({ application }: Judgement): number {
-  return application.timeouts.response;
 }

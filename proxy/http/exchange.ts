@@ -36,7 +36,6 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
   private reused = false;
   /** It was sent to another connection already. */
   private again = false;
-
   private readonly response: ServerResponse;
   readonly conclusion: Conclusion;
   /** Once upgraded, to the end of the connection. */
@@ -212,10 +211,9 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
 
   /** The server has agreed to the upgrade. */
   upgraded(bytes: Buffer, start: number, length: number): void {
-    const { host } = this;
-    const wire = this.upstream!.wire!;
+    const { host, server: wire } = this;
     this.phase = TUNNEL;
-    this.tunnel = new Relay(host, host.client, wire, host.context.clock.coarse);
+    this.tunnel = new Relay(host, host.client, wire, this.flow, host.context.clock.coarse);
     if (length > start) {
       this.countOut(length - start);
       this.tunnel.toClient(bytes, start, length);
@@ -330,17 +328,20 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
 
   /** The connection's deadline has come while this exchange was under way. */
   expired(now: number): void {
-    const { host } = this;
+    const { flow, host } = this;
     const { context, listener } = host;
+    const { response } = host.application.timeouts;
     if (this.phase === TUNNEL) {
       const limit = this.tunnel!.limit(now);
       if (limit === 'draining') host.tenure.runOut();
-      else {
+      else if (limit !== null) {
         context.policy.ledger.limit(listener.application, limit);
         this.abort('proxy', `${limit} timeout`);
       }
     } else if (host.draining !== null && now >= host.draining.until) host.tenure.runOut();
     else if (this.phase === DIALLING) this.lease.timedOut();
+    // We held it back ourselves for so long: its peers have their time from then on.
+    else if (now < flow.heldUntil + response) host.expireIn(flow.heldUntil + response - now);
     else if (!this.request.done && !this.responseStarted && this.upstream !== null && this.upstream.wire!.pending === 0) {
       context.policy.ledger.limit(listener.application, 'request-body');
       this.dropUpstream(true);

@@ -5,6 +5,7 @@
 import type { PlannedApplication } from '../node/plan.ts';
 import type { Timed } from '../wire/wheel.ts';
 import type { Wire } from '../wire/wire.ts';
+import type { Flow } from '../worker/account.ts';
 import type { Context } from '../worker/context.ts';
 import type { Draining } from '../worker/revocation.ts';
 
@@ -21,16 +22,18 @@ export class Relay {
   private readonly place: RelayPlace;
   private readonly client: Wire;
   private readonly server: Wire;
+  private readonly flow: Flow;
   private readonly startedAt: number;
   /** When it has lived its whole life, or has to be gone. */
   private until = Number.POSITIVE_INFINITY;
   private quietMs = 0;
 
   /** `startedAt`: when its life began, by the worker's clock. The time without bytes runs from here on. */
-  constructor(place: RelayPlace, client: Wire, server: Wire, startedAt: number) {
+  constructor(place: RelayPlace, client: Wire, server: Wire, flow: Flow, startedAt: number) {
     this.place = place;
     this.client = client;
     this.server = server;
+    this.flow = flow;
     this.startedAt = startedAt;
     this.takeTimes();
     this.stir();
@@ -77,9 +80,17 @@ export class Relay {
     return this.client.shut ? 'server' : 'client';
   }
 
-  /** What has come, now that the deadline has. `draining`: the time in which it was to end. */
-  limit(now: number): 'draining' | 'total' | 'half-closed' | 'idle' {
-    const { draining, application } = this.place;
+  /**
+   * What has come, now that the deadline has. `draining`: the time in which it was to end. null: it goes on, since it was silent for our holding it
+   * back, and the time that it may be idle begins when that ends. Found here rather than with each byte.
+   */
+  limit(now: number): 'draining' | 'total' | 'half-closed' | 'idle' | null {
+    const { context, draining, application } = this.place;
+    const heldTo = Math.min(this.flow.heldUntil + this.quietMs, this.until);
+    if (now < heldTo) {
+      context.wheel.arm(this.place, heldTo);
+      return null;
+    }
     const total = application.timeouts.total;
     if (total !== null && now >= this.startedAt + total) return 'total';
     if (draining !== null && draining.until < Number.POSITIVE_INFINITY) return 'draining';
@@ -94,12 +105,6 @@ export class Relay {
     this.takeTimes();
     const next = this.nextDeadline();
     if (relieved || next < this.place.deadline) this.place.context.wheel.arm(this.place, next);
-  }
-
-  /** It is held back by us for so long: no time to be idle in. */
-  heldBack(milliseconds: number): void {
-    const { place } = this;
-    place.context.wheel.arm(place, Math.min(this.until, place.context.clock.coarse + milliseconds + this.quietMs));
   }
 
   private get half(): boolean {

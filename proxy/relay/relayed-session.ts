@@ -125,10 +125,6 @@ export abstract class RelayedSession extends LiveSession implements WireOwner, L
     return this.server === null ? [this.client] : [this.client, this.server];
   }
 
-  heldBack(milliseconds: number): void {
-    this.relay?.heldBack(milliseconds);
-  }
-
   limitPassed(_limit: ledger.Limit, reason: string): void {
     this.finish('policy', reason, true);
   }
@@ -165,8 +161,9 @@ export abstract class RelayedSession extends LiveSession implements WireOwner, L
     this.finish(wire === this.client ? 'client' : 'server', breakageOf(wire, errno), true);
   }
 
-  /** A time is over: that in which the relay is to have had bytes, or `detect` where there is none yet. */
-  protected timeOver(limit: ledger.Limit | 'draining'): void {
+  /** A time is over: that in which the relay is to have had bytes, or `detect` where there is none yet. null: it goes on. */
+  protected timeOver(limit: ledger.Limit | 'draining' | null): void {
+    if (limit === null) return;
     if (limit === 'draining') {
       this.tenure.runOut();
       return;

@@ -180,7 +180,7 @@ export class TcpSession extends RelayedSession {
       this.count(fromServer ? 1 : 0, held.length);
       (fromServer ? this.client : this.server!).writeChunk(held);
     }
-    this.relay = new Relay(this, this.client, this.server!, this.flow.startedAt);
+    this.relay = new Relay(this, this.client, this.server!, this.flow, this.flow.startedAt);
     if (this.server!.pending === 0) this.client.resume();
     if (this.client.pending === 0) this.server!.resume();
     // An end that came while there was nobody to pass it on to.

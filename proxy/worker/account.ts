@@ -95,6 +95,8 @@ export class Party {
 export interface LimitsOfFlow {
   /** hot where there are limits: bytes that were read for the flow. */
   spend(length: number): void;
+  /** Until when nothing is read of the flow, or was; by the worker's clock. Long ago where it never was held back. */
+  readonly heldUntil: number;
   /** The flow is over, or counts for another rule from here on. */
   release(): void;
 }
@@ -116,6 +118,12 @@ export class Flow {
   draining = false;
   /** Of the rule that allows it; null where that has none. */
   limits: LimitsOfFlow | null = null;
+
+  /** Until when we read nothing of it, or did, for its rate's sake: no peer is to be blamed for that silence. */
+  get heldUntil(): number {
+    return this.limits?.heldUntil ?? Number.NEGATIVE_INFINITY;
+  }
+
   /** The policy that admitted it; its names are those of the record. */
   policy: Admitting | null = null;
 }

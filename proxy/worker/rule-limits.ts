@@ -32,8 +32,6 @@ export interface LimitedPlace {
   readonly flow: Flow;
   /** The wires of the flow, from which nothing is read while its bytes have to wait. */
   limitedWires(): Wire[];
-  /** Nothing is read for so long, by our own will: no peer is to be blamed for it. */
-  heldBack(milliseconds: number): void;
   /** The flow has come to the end of what it may, and is to be ended. */
   limitPassed(limit: Limit, reason: string): void;
 }
@@ -140,7 +138,7 @@ export class FlowLimits extends OnWheel implements LimitsOfFlow {
   private readonly uncounted: number[];
   private readonly limits: RuleLimits | null;
   private readonly endsAt: number;
-  private heldUntil = 0;
+  heldUntil = Number.NEGATIVE_INFINITY;
   private held: Wire[] = [];
   private over = false;
 
@@ -181,7 +179,6 @@ export class FlowLimits extends OnWheel implements LimitsOfFlow {
       this.pass('duration');
       return;
     }
-    this.heldUntil = 0;
     this.letGo();
     this.place.context.wheel.arm(this, this.endsAt);
   }
@@ -205,11 +202,10 @@ export class FlowLimits extends OnWheel implements LimitsOfFlow {
   private hold(milliseconds: number): void {
     const { place } = this;
     const { context } = place;
-    if (this.heldUntil === 0) context.policy.ledger.limit(place.listener.application, 'bytes');
+    if (this.held.length === 0) context.policy.ledger.limit(place.listener.application, 'bytes');
     this.bar();
     this.heldUntil = context.clock.now() + milliseconds;
     context.wheel.arm(this, Math.min(this.endsAt, this.heldUntil));
-    place.heldBack(milliseconds);
   }
 
   private bar(): void {
