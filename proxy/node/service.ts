@@ -3,6 +3,7 @@
  * `systemd-notify` sends it, which is there wherever systemd is. The unit has to take messages from it: NotifyAccess=all.
  */
 import { spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import type { Logger } from '../observe/log.ts';
 
 const COMMAND = 'systemd-notify';
@@ -67,7 +68,7 @@ export class Service {
 
   async #send(): Promise<void> {
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      const trouble = await notify(next, this.#env);
+      const trouble = await notify(next, this.#env).catch((error: unknown) => `${COMMAND} cannot be run (${String(error)})`);
       if (trouble === null) this.#troubled = false;
       else this.#trouble(trouble);
     }
@@ -80,13 +81,19 @@ export class Service {
   }
 }
 
-/** null where it was sent; else what is wrong. */
+/** null where it was sent; else what is wrong. Fails where no process can be begun at all. */
 function notify(assignments: readonly string[], env: NodeJS.ProcessEnv): Promise<string | null> {
   return new Promise((resolve) => {
     const child = spawn(COMMAND, assignments, { env, stdio: ['ignore', 'ignore', 'pipe'], timeout: SEND_MS_MAX });
     let said = '';
-    child.stderr.on('data', (bytes: Buffer) => (said = `${said}${bytes.toString()}`.slice(0, 500)));
-    child.on('error', (error) => resolve(`${COMMAND} cannot be run (${error.message}): install systemd's tools, or unset NOTIFY_SOCKET`));
+    // There is no pipe where the process is out of descriptors, whatever the types say.
+    const stderr: Readable | undefined = child.stderr;
+    stderr?.on('data', (bytes: Buffer) => (said = `${said}${bytes.toString()}`.slice(0, 500)));
+    child.on('error', (error: NodeJS.ErrnoException) =>
+      resolve(
+        `${COMMAND} cannot be run (${error.message})${error.code === 'ENOENT' ? ": install systemd's tools, or unset NOTIFY_SOCKET" : ''}`,
+      ),
+    );
     child.on('close', (status, signal) => resolve(status === 0 ? null : `${COMMAND} ended with ${status ?? signal}: ${said.trim()}`));
   });
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Service } from '../../proxy/node/service.ts';
 import type { Logger } from '../../proxy/observe/log.ts';
-import { ROOT, startBulkhead } from '../commands/bulkhead.ts';
+import { ended, ROOT, startBulkhead } from '../commands/bulkhead.ts';
 import { lacks, peer } from '../real/programs.ts';
 import { freePort, until } from './harness.ts';
 
@@ -116,6 +116,22 @@ it('a machine without systemd-notify costs a line in the log, and a process that
   service.stopping('y');
   await service.close();
   expect(said).toEqual([expect.stringMatching(/^the service manager cannot be told: systemd-notify cannot be run .* install systemd/)]);
+});
+
+it('a process that is out of descriptors says that it cannot tell its manager, and lives', async () => {
+  const script = `
+    import { openSync } from 'node:fs';
+    import { Service } from '${new URL('../../proxy/node/service.ts', import.meta.url)}';
+    const service = new Service({ ...process.env, NOTIFY_SOCKET: '/run/nothing' }, { error: (_, message) => console.log(message) });
+    try { for (;;) openSync('/dev/null'); } catch {}
+    for (const status of ['x', 'y']) {
+      service.ready(status);
+      await service.close();
+    }
+    console.log('alive');`;
+  const limited = ['-c', 'ulimit -n 64 && exec "$0" "$@"', process.execPath, '--input-type=module', '--eval', script];
+  const { stdout, stderr } = await ended(spawn('sh', limited));
+  expect(stdout, stderr).toMatch(/^the service manager cannot be told: systemd-notify cannot be run \(.*EMFILE\)\nalive\n$/);
 });
 
 it('a watchdog hears nothing of a node whose workers do not answer, or of a process that it does not watch', async () => {
