@@ -49,20 +49,24 @@ export async function forgetBefore(segments: readonly Segment[], moment: number,
   return kept;
 }
 
-/** Deletes the oldest segments until the rest fits; the newest always stays. One that cannot be deleted is tried again next time. */
+/**
+ * Deletes the oldest segments until the rest fits; the newest always stays. One that cannot be deleted is tried again next time, and counts for
+ * nothing meanwhile: it would keep its own size from all others, or keep them from being deleted.
+ */
 export async function forgetOldest(segments: readonly Segment[], sizeBytes: number): Promise<Segment[]> {
   let total = segments.reduce((sum, segment) => sum + segment.size, 0);
   let first = 0;
+  const stuck: Segment[] = [];
   while (first < segments.length - 1 && (total > sizeBytes || segments.length - first > SEGMENTS_MAX)) {
     const segment = segments[first]!;
     const gone = await unlink(segment.path).then(
       () => true,
       (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT',
     );
-    if (!gone) break;
-    if (total <= sizeBytes) hitNodeLimit('journal-segments');
+    if (!gone) stuck.push(segment);
+    else if (total <= sizeBytes) hitNodeLimit('journal-segments');
     total -= segment.size;
     first++;
   }
-  return segments.slice(first);
+  return [...stuck, ...segments.slice(first)];
 }

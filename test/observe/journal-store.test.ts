@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -130,6 +130,27 @@ describe('a journal on disk', () => {
     expect((await receipts(journal.recent(10))).slice(0, 10)).toEqual(Array.from({ length: 10 }, (_, i) => `r${99 - i}`));
     expect(await journal.find('r0')).toBeNull();
     expect(await journal.find('r99')).not.toBeNull();
+  });
+
+  it('deletes the oldest segments also where the very oldest cannot be deleted', async () => {
+    const directory = folder();
+    // A folder of that name is what unlink(2) refuses to anybody, root too.
+    const stuck = 'journal-20200101T000000000Z-1-000000.ndjson';
+    mkdirSync(join(directory, stuck));
+    const { journal } = journalIn(directory, { segmentBytes: 2000, sizeBytes: 10_000 });
+    for (let i = 0; i < 100; i++) {
+      append(journal, flow(`r${i}`));
+      await settled(journal, i + 1);
+    }
+    const names = readdirSync(directory).filter((name) => name !== stuck);
+    expect(names.reduce((sum, name) => sum + statSync(join(directory, name)).size, 0)).toBeLessThanOrEqual(10_000);
+    expect((await receipts(journal.recent(10))).slice(0, 10)).toEqual(Array.from({ length: 10 }, (_, i) => `r${99 - i}`));
+    // It goes once it can.
+    rmdirSync(join(directory, stuck));
+    writeFileSync(join(directory, stuck), 'x\n'.repeat(1_000));
+    append(journal, flow('r100'));
+    await settled(journal, 101);
+    expect(readdirSync(directory)).not.toContain(stuck);
   });
 
   it('reads what an earlier run left, and skips its torn tail', async () => {
