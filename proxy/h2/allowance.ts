@@ -72,6 +72,12 @@ export const ENDED_KEPT = 128;
  * still for a second or two while they collect their garbage; and before it is asked at all, a request has gone unanswered.
  */
 export const SILENCE_MS_MAX = 5_000;
+/**
+ * So often a server is asked that answers no request meanwhile, and then once in this time. Servers of gRPC end a session at the third PING that comes
+ * sooner than five minutes after the one before, with nothing sent in between (gRPC proposal A8).
+ */
+export const QUESTIONS_MAX = 2;
+export const QUESTION_REST_MS = 300_000;
 
 /** Sessions to one server that a worker has open at once. */
 export const SESSIONS_PER_SERVER_MAX = 64;

@@ -177,6 +177,7 @@ export class ServerSession extends Session implements ServerStreamHost, SilentPl
       this.limit('head-size');
       return this.streamFault(id, ENHANCE_YOUR_CALM);
     }
+    this.silence.answered();
     stream.respond(responseLines, ended);
     return this.alive;
   }

@@ -4,7 +4,7 @@
  */
 import { OnWheel } from '../wire/wheel.ts';
 import type { Context } from '../worker/context.ts';
-import { SILENCE_MS_MAX } from './allowance.ts';
+import { QUESTION_REST_MS, QUESTIONS_MAX, SILENCE_MS_MAX } from './allowance.ts';
 
 /** The session that is asked on. */
 export interface SilentPlace {
@@ -18,22 +18,33 @@ export interface SilentPlace {
 
 export class Silence extends OnWheel {
   private readonly place: SilentPlace;
-  private asked = false;
+  private asking = false;
   private readsBefore = 0;
+  private askedAt = 0;
+  /** How often it was asked since it has answered a request. */
+  private questions = 0;
 
   constructor(place: SilentPlace) {
     super();
     this.place = place;
   }
 
-  /** One question at a time, and none sooner after it: clients that give up request after request cost a good server no more than that. */
+  /** One question at a time, and few in all: clients that give up request after request must not make a good server end the session for it. */
   ask(): void {
-    if (this.asked) return;
     const { place } = this;
-    this.asked = true;
+    const now = place.context.clock.coarse;
+    if (this.asking || (this.questions >= QUESTIONS_MAX && now < this.askedAt + QUESTION_REST_MS)) return;
+    this.asking = true;
+    this.askedAt = now;
+    this.questions++;
     this.readsBefore = place.reads;
     place.sendPing();
-    place.context.wheel.arm(this, place.context.clock.coarse + SILENCE_MS_MAX);
+    place.context.wheel.arm(this, now + SILENCE_MS_MAX);
+  }
+
+  /** hot: the server answers a request. */
+  answered(): void {
+    this.questions = 0;
   }
 
   /** The session is over. */
@@ -42,7 +53,7 @@ export class Silence extends OnWheel {
   }
 
   expired(): void {
-    this.asked = false;
+    this.asking = false;
     if (this.place.reads === this.readsBefore) this.place.gone();
   }
 }

@@ -1,7 +1,10 @@
 /** A session with a server of which nothing is read any more, and one on which nothing but the answers is missing. */
 import { createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Silence } from '../../proxy/h2/silence.ts';
+import { Wheel } from '../../proxy/wire/wheel.ts';
+import type { Context } from '../../proxy/worker/context.ts';
 import { freePort, startNode, until } from '../node/harness.ts';
 import { block, ERROR, FLAG, frame, RawClient, request, TYPE, word } from './frames.ts';
 import { at } from './front.ts';
@@ -33,6 +36,45 @@ applications:
   );
   return clients;
 }
+
+describe('who gives requests up, a second each', () => {
+  const SECOND = 1_000;
+  const rows: readonly (readonly [
+    what: string,
+    seconds: number,
+    answersAt: readonly number[],
+    pings: readonly number[],
+    goneAt: number | null,
+  ])[] = [
+    ['to a server of which nothing comes, finds it gone', 20, [], [0], 5],
+    ['to a server that acknowledges PINGs and no more, has few of them sent', 620, [], [0, 6, 306, 606], null],
+    ['to a server that answers now and then, may ask anew', 30, [10, 20], [0, 6, 12, 18, 24], null],
+  ];
+
+  it.each(rows)('%s', (_what, seconds, answersAt, pings, goneAt) => {
+    const clock = { now: () => clock.coarse, coarse: 0, epoch: 0 };
+    const wheel = new Wheel(0);
+    const sent: number[] = [];
+    let gone: number | null = null;
+    const place = {
+      context: { clock, wheel } as unknown as Context,
+      reads: 0,
+      sendPing() {
+        sent.push(clock.coarse / SECOND);
+        if (goneAt === null) place.reads++;
+      },
+      gone: () => (gone ??= clock.coarse / SECOND),
+    };
+    const silence = new Silence(place);
+    for (let second = 0; second < seconds && gone === null; second++) {
+      clock.coarse = second * SECOND;
+      if (answersAt.includes(second)) silence.answered();
+      silence.ask();
+      wheel.turn(clock.coarse);
+    }
+    expect([sent, gone]).toEqual([pings, goneAt]);
+  });
+});
 
 it('a server that is gone without a word is found out by one PING, and all that its session carries ends', async () => {
   // The first connection answers nothing, not even the PING; any other works.
