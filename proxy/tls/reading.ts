@@ -21,7 +21,11 @@ export interface CertificateFact {
   /** Its first name, or else its subject. */
   readonly name: string;
   /** Milliseconds since 1970. */
+  readonly notBefore: number;
+  /** The same. */
   readonly notAfter: number;
+  /** From when on its OCSP response holds: the same; 0 where there is none. */
+  readonly stapledFrom: number;
 }
 
 export interface Read<T> {
@@ -135,8 +139,10 @@ function readCertificate(files: CertificateFiles, path: string, nowMs: number, f
   // One that was read before is about the certificate that was.
   const earlier = before?.material.certificate === certificate ? before!.material : NO_STAPLE;
   const { ocsp, ocspUntil } = staple ?? earlier;
+  const stapledFrom = staple?.ocspFrom ?? before?.fact.stapledFrom ?? 0;
   const material = { certificate, key, ocsp, ocspUntil, names: hostNamesOf(leaf), ...able };
-  return { material, fact: { name: nameOf(leaf), notAfter: Date.parse(leaf.validTo) } };
+  const fact = { name: nameOf(leaf), notBefore: Date.parse(leaf.validFrom), notAfter: Date.parse(leaf.validTo), stapledFrom };
+  return { material, fact };
 }
 
 type Ability = Pick<CertificateMaterial, 'kind' | 'schemes'>;
@@ -212,9 +218,9 @@ function noteEnd(leaf: X509Certificate, file: string, path: string, place: Place
     findings.warning('certificate-not-yet', at, place, `${file} is good from ${new Date(leaf.validFrom).toISOString()} on only.`);
 }
 
-type Staple = Pick<CertificateMaterial, 'ocsp' | 'ocspUntil'>;
+type Staple = Pick<CertificateMaterial, 'ocsp' | 'ocspUntil'> & { readonly ocspFrom: number };
 
-const NO_STAPLE: Staple = { ocsp: null, ocspUntil: Number.POSITIVE_INFINITY };
+const NO_STAPLE: Staple = { ocsp: null, ocspUntil: Number.POSITIVE_INFINITY, ocspFrom: 0 };
 
 /**
  * An OCSP response that clients would refuse is worse than none, and is left out. That is no error: it comes with every renewal, in which the
@@ -248,7 +254,7 @@ function readStaple(file: string, leaf: X509Certificate, path: string, place: Pl
     const day = new Date(thisUpdate).toISOString();
     findings.warning('ocsp-not-yet', path, place, `${file} holds from ${day} on only. Look at the clock of this machine.`);
   }
-  return { ocsp: new Uint8Array(bytes), ocspUntil: nextUpdate };
+  return { ocsp: new Uint8Array(bytes), ocspUntil: nextUpdate, ocspFrom: thisUpdate };
 }
 
 const CURVE_SCHEMES: Readonly<Record<string, number>> = { prime256v1: 0x0403, secp384r1: 0x0503, secp521r1: 0x0603 };

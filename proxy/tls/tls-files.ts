@@ -15,7 +15,10 @@ import { advance, beginChain, type TicketChain } from './tickets.ts';
 export const TLS_POLL_MS_DEFAULT = 2_000;
 
 /** Of warnings, those that come and go with time, and are told by the clock rather than as the files were read. */
-const TOLD_BY_TIME: ReadonlySet<string> = new Set(['certificate-expired', 'certificate-expires', 'crl-expired', 'crl-expires']);
+const TOLD_BY_TIME: ReadonlySet<string> = new Set([
+  ...['certificate-expired', 'certificate-expires', 'certificate-not-yet'],
+  ...['crl-expired', 'crl-expires', 'ocsp-not-yet'],
+]);
 
 export interface TlsFileEvents {
   /** Something new was read, of these applications and pools. */
@@ -154,8 +157,16 @@ export class TlsFiles {
       if (problem.severity === 'warning' && !TOLD_BY_TIME.has(problem.code))
         yield [`${of}, ${problem.code} at ${problem.path}`, formatProblem(problem)];
     const now = this.#now();
-    for (const { name: host, notAfter } of certificates) {
+    for (const { name: host, notBefore, notAfter, stapledFrom } of certificates) {
       const day = new Date(notAfter).toISOString();
+      for (const [what, from] of [['certificate', notBefore] as const, ['OCSP response', stapledFrom] as const]) {
+        if (from <= now) continue;
+        const since = new Date(from).toISOString();
+        yield [
+          `${of}, ${what} for ${host}`,
+          `The ${what} for ${host} of ${of} is good from ${since} on only. Look at the clock of this machine.`,
+        ];
+      }
       if (notAfter <= now)
         yield [`${of}, ${host}`, `The certificate of ${host} for ${of} ended at ${day}, and its peers refuse it. Renew it.`];
       else if (notAfter - now < EXPIRES_SOON_MS)

@@ -118,14 +118,13 @@ export class Flow {
   draining = false;
   /** Of the rule that allows it; null where that has none. */
   limits: LimitsOfFlow | null = null;
+  /** The policy that admitted it; its names are those of the record. */
+  policy: Admitting | null = null;
 
   /** Until when we read nothing of it, or did, for its rate's sake: no peer is to be blamed for that silence. */
   get heldUntil(): number {
     return this.limits?.heldUntil ?? Number.NEGATIVE_INFINITY;
   }
-
-  /** The policy that admitted it; its names are those of the record. */
-  policy: Admitting | null = null;
 }
 
 let receipts = 0;

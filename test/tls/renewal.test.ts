@@ -7,6 +7,7 @@ import { Authority, type Issued } from './authority.ts';
 import { dial, pairs, startEdge, yamlOf } from './edge.ts';
 
 const DAY_MS = 24 * 3_600_000;
+const MINUTE_MS = 60_000;
 const SHOP = { names: ['DNS:shop.example.com'], days: 30 };
 const MAIL = { names: ['DNS:mail.example.com'], days: 30 };
 const NOBODY = 65_534;
@@ -24,7 +25,8 @@ const tlsOf = (words: string, more = '') => yamlOf(8443, { tls: `{ certificates:
 
 /** In use, and looked at when the test says so. */
 function inUse(text: string) {
-  let now = Date.now();
+  // Certificates that are made meanwhile are good from now on.
+  let now = Date.now() + MINUTE_MS;
   const said: string[] = [];
   const changes: string[] = [];
   const events = {
@@ -73,6 +75,19 @@ describe('certificates', () => {
     expect(troubles()).toEqual([['application shop, shop.example.com', expect.stringMatching(/ended at .*Renew it/)]]);
     for (let i = 0; i < 3; i++) files.look();
     expect(said).toEqual([expect.stringMatching(/The certificate of shop\.example\.com for application shop ended at/)]);
+  });
+
+  it('are in trouble before they are good, and no longer then', () => {
+    const { troubles, wait } = inUse(tlsOf(pairs(authority.issue({ ...SHOP, days: 300 }))));
+    wait(-MINUTE_MS * 10);
+    expect(troubles()).toEqual([
+      [
+        'application shop, certificate for shop.example.com',
+        expect.stringMatching(/is good from .* on only\. Look at the clock of this machine/),
+      ],
+    ]);
+    wait(MINUTE_MS * 10);
+    expect(troubles()).toEqual([]);
   });
 
   it('are in trouble while they cannot be read again, and no longer once what was there is back', () => {
