@@ -125,6 +125,19 @@ function proxyFamily({ applications }: Counters): MetricFamily {
   );
 }
 
+/**
+ * One series of each name: an application may have a certificate of either kind for it, and the one that ends first is what has to be renewed. What
+ * has no end has none.
+ */
+function soonest(samples: readonly Sample[]): Sample[] {
+  const first = new Map<string, Sample>();
+  for (const sample of samples) {
+    const key = JSON.stringify(sample.labels);
+    if (sample.value < (first.get(key)?.value ?? Number.POSITIVE_INFINITY)) first.set(key, sample);
+  }
+  return [...first.values()];
+}
+
 /** Applications that have never spoken TLS have no series. */
 function tlsFamilies(view: NodeView, counters: Counters): MetricFamily[] {
   const speaking = counters.applications.filter((a) => a.handshakes.some(({ count }) => count > 0));
@@ -138,14 +151,12 @@ function tlsFamilies(view: NodeView, counters: Counters): MetricFamily[] {
     gauge(
       'bulkhead_certificate_expiry_seconds',
       'End of a certificate in use, in seconds since the epoch.',
-      inUse.map(({ application, name, notAfter }) => ({ labels: { application, name }, value: notAfter / 1000 })),
+      soonest(inUse.map(({ application, name, notAfter }) => ({ labels: { application, name }, value: notAfter / 1000 }))),
     ),
     gauge(
       'bulkhead_revocation_list_expiry_seconds',
       'End of a list of revoked client certificates in use, in seconds since the epoch; then every client of its issuer is refused.',
-      revocations
-        .filter(({ nextUpdate }) => nextUpdate < Number.POSITIVE_INFINITY)
-        .map(({ application, issuer, nextUpdate }) => ({ labels: { application, issuer }, value: nextUpdate / 1000 })),
+      soonest(revocations.map(({ application, issuer, nextUpdate }) => ({ labels: { application, issuer }, value: nextUpdate / 1000 }))),
     ),
     counter(
       'bulkhead_certificate_reload_failures_total',

@@ -154,6 +154,20 @@ describe('metrics', () => {
     expect(series).toEqual(['bulkhead_flows_total{application="shop",rule="customers",verdict="allow"} 5']);
   });
 
+  it('prints the end that comes first where two certificates, or two lists, have the same name', async () => {
+    const { view } = fakeNode();
+    const certificates = () => ({
+      inUse: [20_000, 10_000, 30_000].map((notAfter) => ({ application: 'shop', name: 'shop.example.com', notAfter })),
+      revocations: [Number.POSITIVE_INFINITY, 9_000, 8_000].map((nextUpdate) => ({ application: 'shop', issuer: 'Clients', nextUpdate })),
+      failures: 0,
+    });
+    const text = await metricsText({ ...view, certificates });
+    expect(text.match(/^bulkhead_(?:certificate|revocation_list)_expiry_seconds\{.*$/gm)).toEqual([
+      'bulkhead_certificate_expiry_seconds{application="shop",name="shop.example.com"} 10',
+      'bulkhead_revocation_list_expiry_seconds{application="shop",issuer="Clients"} 8',
+    ]);
+  });
+
   it('escapes what people may write in names', async () => {
     const { view, state } = busyNode();
     state.counters = countersOf({ rules: [ruleCounters('a"b\\c\nd', 'x', { allow: 1 })] });
