@@ -14,6 +14,9 @@ import { advance, beginChain, type TicketChain } from './tickets.ts';
 /** A renewal is a matter of days; a look at a few inodes costs nothing. */
 export const TLS_POLL_MS_DEFAULT = 2_000;
 
+/** Names in one message. */
+const NAMES_TOLD_MAX = 10;
+
 /** Of warnings, those that come and go with time, and are told by the clock rather than as the files were read. */
 const TOLD_BY_TIME: ReadonlySet<string> = new Set([
   ...['certificate-expired', 'certificate-expires', 'certificate-not-yet'],
@@ -210,6 +213,12 @@ export class TlsFiles {
     const kept = this.#read(owner, stamp, before);
     this.#kept = new Map([...this.#kept, [key, kept]]);
     if (kept.why !== null && kept.why !== before.why) this.failures++;
+    const lost = namesOf(before).difference(namesOf(kept));
+    if (lost.size > 0) {
+      const names = [...lost].slice(0, NAMES_TOLD_MAX).join(', ');
+      const what = `After their renewal the certificates of ${owner.kind} ${owner.name} no longer have ${names}`;
+      this.#events.trouble(owner.name, `${what}. Who asks for that is shown the first one, and refuses it.`);
+    }
     return kept.read.material!.id !== before.read.material!.id;
   }
 
@@ -260,6 +269,10 @@ function ownersOf(document: Document): Owner[] {
     owners.push({ kind: 'pool', name, key: keyOf('pool', name, tls), tls, read });
   }
   return owners;
+}
+
+function namesOf({ read: { material } }: Kept): Set<string> {
+  return new Set(material !== null && 'certificates' in material ? material.certificates.flatMap(({ names }) => names) : []);
 }
 
 /** What the file says, without where: a line that moved changes nothing. */

@@ -143,6 +143,17 @@ describe('certificates', () => {
     expect([changes, said]).toEqual([['application shop'], [expect.stringMatching(/holds no private key.*stays in use in their place/)]]);
   });
 
+  it('that lose a name with their renewal are taken, and that is said', () => {
+    const issued = authority.issue({ ...SHOP, names: ['DNS:shop.example.com', 'DNS:www.example.com'] });
+    const { days, said, look } = inUse(tlsOf(pairs(issued)));
+    put(issued, authority.issue({ ...SHOP, days: 60 }));
+    look();
+    expect(days()).toEqual([60]);
+    expect(said).toEqual([
+      expect.stringMatching(/^After their renewal the certificates of application shop no longer have www\.example\.com\. /),
+    ]);
+  });
+
   it('that only a dry run has looked at, or an apply that was refused, are renewed all the same', () => {
     const issued = authority.issue(SHOP);
     const { files, document, days, look, changes } = inUse(tlsOf(pairs(issued)));
