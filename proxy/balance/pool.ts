@@ -12,8 +12,11 @@ export interface Candidate {
   readonly label: string;
   /** Of smooth weighted round-robin. */
   current: number;
-  /** A flow was sent to it for want of a server that is not ejected, and what became of that is not known yet. */
-  onTrial: boolean;
+  /**
+   * The end of the ejection during which a flow was sent to it for want of another server, while what became of that is not known yet; 0 where none
+   * was.
+   */
+  onTrial: number;
 }
 
 /** Words of a source address; pools that hash look at them. */
@@ -38,7 +41,7 @@ export class PoolBalancer {
     this.table = table;
     this.random = random;
     this.maglev = plan.maglev === null ? null : new Uint16Array(plan.maglev);
-    this.candidates = plan.servers.map((server) => ({ server, label: `${plan.name}/${server.text}`, current: 0, onTrial: false }));
+    this.candidates = plan.servers.map((server) => ({ server, label: `${plan.name}/${server.text}`, current: 0, onTrial: 0 }));
   }
 
   /**
@@ -76,16 +79,16 @@ export class PoolBalancer {
     if (ejection === null) return false;
     const isEjected = this.table.failed(candidate.server.row, ejection.failures, now + ejection.forMs);
     // What began before says nothing of how it does now.
-    if (isEjected) candidate.onTrial = false;
+    if (isEjected) candidate.onTrial = 0;
     return isEjected;
   }
 
   /** hot */
   succeeded(candidate: Candidate): void {
     this.table.succeeded(candidate.server.row);
-    if (candidate.onTrial) {
-      candidate.onTrial = false;
-      this.table.readmit(candidate.server.row);
+    if (candidate.onTrial !== 0) {
+      this.table.readmit(candidate.server.row, candidate.onTrial);
+      candidate.onTrial = 0;
     }
   }
 
@@ -114,7 +117,7 @@ export class PoolBalancer {
   /** Every server up by its checks is ejected: sending flows to them beats sending none. The first that succeeds shows that its server is back. */
   private chooseEjected(source: SourceWords, now: number, except: readonly number[] | null): Candidate | null {
     const candidate = this.choose(source, now, except, false);
-    if (candidate !== null) candidate.onTrial = true;
+    if (candidate !== null) candidate.onTrial = this.table.ejectedUntil(candidate.server.row);
     return candidate;
   }
 

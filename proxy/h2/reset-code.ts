@@ -11,8 +11,6 @@ export const UNTOUCHED_ERRNO = -11;
 
 /** Below it, the codes of RST_STREAM (0 to 2^32 - 1). No errno of a system comes near. */
 const RESET_ERRNO = -100_000;
-const UV_ECONNRESET = -104;
-const UV_EPIPE = -32;
 
 /** By the gRPC protocol over HTTP/2, "HTTP2 Transport Mapping, Errors"; every other code is INTERNAL (13). */
 const GRPC_STATUS: ReadonlyMap<number, number> = new Map([
@@ -45,22 +43,19 @@ function codeOf(errno: number): number | null {
   return errno <= RESET_ERRNO ? RESET_ERRNO - errno : null;
 }
 
-/** How a connection to a server ended, of whatever protocol: as the journal has it. */
-function wordOfError(errno: number): string {
-  const code = codeOf(errno);
-  if (code !== null) return `reset: ${WORDS.get(code) ?? `code ${code}`}`;
-  return errno === UV_ECONNRESET || errno === UV_EPIPE ? 'reset' : `error ${errno}`;
-}
-
 /** The status of a gRPC call that no head has answered; null where the server's connection broke, or does not speak HTTP/2. */
 export function grpcStatusOfError(errno: number): number | null {
   const code = codeOf(errno);
   return code === null ? null : (GRPC_STATUS.get(code) ?? GRPC_INTERNAL);
 }
 
-/** A client of HTTP/2 whose response cannot go on is told what the server said, once its wire is reset. Answers what that was, in the journal's words. */
-export function passReset(errno: number, client: Wire): string {
+/**
+ * A client of HTTP/2 whose response cannot go on is told what the server said, once its wire is reset. Answers what that was, in the journal's words;
+ * null where it was no reset of HTTP/2.
+ */
+export function passReset(errno: number, client: Wire): string | null {
   const code = codeOf(errno);
-  if (code !== null && PASSED_ON.has(code) && client.handle instanceof Stream) client.handle.resetCode = code;
-  return wordOfError(errno);
+  if (code === null) return null;
+  if (PASSED_ON.has(code) && client.handle instanceof Stream) client.handle.resetCode = code;
+  return `reset: ${WORDS.get(code) ?? `code ${code}`}`;
 }

@@ -257,7 +257,7 @@ export class Exchange implements UpstreamUser, Lessee, ResponseOwner, ConcludedE
 
   upstreamError(errno: number): void {
     if (this.phase !== TUNNEL && this.phase !== BODY) this.serverLost(this.server.unsent, errno);
-    else this.abort('server', grpcStatusOfError(errno) === null ? breakageOf(this.server, errno) : passReset(errno, this.host.client));
+    else this.abort('server', passReset(errno, this.host.client) ?? breakageOf(this.server, errno));
   }
 
   upstreamDrained(): void {

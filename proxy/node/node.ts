@@ -31,7 +31,7 @@ import { nameStates, serverStates } from './server-states.ts';
 import type { ServerWatch } from './server-watch.ts';
 import { SharedState } from './shared-state.ts';
 import { type Lent, Sockets } from './sockets.ts';
-import { Swaps } from './swaps.ts';
+import { type SwapResult, Swaps } from './swaps.ts';
 
 export type ApplyResult =
   | {
@@ -186,19 +186,19 @@ export class Node implements NodeView {
     const generation = ++this.generations;
     const resolved = this.renewal.resolve(document);
     const untake = prepared.tls.take();
-    let common: Omit<Plan, 'ledger'>;
-    try {
-      common = this.planOf(document, resolved, image, generation);
-    } catch (error) {
-      untake();
-      return this.refuse([(error as Error).message]);
-    }
-    const swap = await this.swaps.to(common, image);
-    if (!swap.ok) {
+    const takeBack = (problems: readonly string[]) => {
       untake();
       if (this.inForce !== null) this.planner.settle(this.inForce.resolved.document);
-      return this.refuse([...new Set(swap.failures.map(({ endpoint, code }) => explainListenError(endpointOf(document, endpoint), code)))]);
+      return this.refuse(problems);
+    };
+    let swap: SwapResult;
+    try {
+      swap = await this.swaps.to(this.planOf(document, resolved, image, generation), image);
+    } catch (error) {
+      return takeBack([(error as Error).message]);
     }
+    if (!swap.ok)
+      return takeBack([...new Set(swap.failures.map(({ endpoint, code }) => explainListenError(endpointOf(document, endpoint), code)))]);
     this.settle({ document, resolved, image, generation, appliedAt: Date.now() });
     this.tls.settle(document);
     this.keys.settle(keyLocations(document));

@@ -50,9 +50,15 @@ export class Swaps {
     const prepared = await this.step<readonly ListenFailure[]>(generation, (step) => {
       this.preparing = step;
       this.crew.prepare(plans);
+    }).catch((error: unknown) => {
+      // Nothing has changed, and what is tried again must not leave slices behind each time.
+      this.crew.abandon(generation);
+      this.book.discard(image);
+      throw error;
     });
     this.preparing = null;
-    const failures = [...prepared.values()].flat();
+    // What a worker lacks already it goes on lacking, and tries again: that must not stand in the way of a quarantine, or of going back.
+    const failures = [...prepared].flatMap(([worker, found]) => found.filter(({ endpoint }) => !this.unbound.lacks(worker, endpoint)));
     if (failures.length > 0 && !regardless) {
       this.crew.abandon(generation);
       this.book.discard(image);
@@ -99,7 +105,12 @@ export class Swaps {
         clearTimeout(timer);
         resolve();
       };
-      begin({ generation, answers, done });
+      try {
+        begin({ generation, answers, done });
+      } catch (error) {
+        clearTimeout(timer);
+        throw error;
+      }
     });
     return answers;
   }

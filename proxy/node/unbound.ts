@@ -28,6 +28,10 @@ export class Unbound {
     this.#failures.delete(worker);
   }
 
+  lacks(worker: number, endpoint: string): boolean {
+    return this.#failures.get(worker)?.some((known) => known.endpoint === endpoint) === true;
+  }
+
   /** Why workers lack a VIP: the name of an error for each of them. */
   of({ text }: Endpoint): string[] {
     return [...this.#failures.values()].flat().flatMap(({ endpoint, code }) => (endpoint === text ? [code] : []));

@@ -69,9 +69,9 @@ export class ServerTable {
     if (this.states[at] !== 0) Atomics.store(this.states, at, 0);
   }
 
-  /** Its ejection ends before its time. */
-  readmit(server: number): void {
-    Atomics.store(this.states, server * WORDS + EJECTED_UNTIL, 0);
+  /** Its ejection ends before its time: that which has this end, and none that has come since. */
+  readmit(server: number, untilMs: number): void {
+    Atomics.compareExchange(this.states, server * WORDS + EJECTED_UNTIL, Math.ceil(untilMs / 1000), 0);
   }
 
   /** hot: counts a dial in the worker's own row. */

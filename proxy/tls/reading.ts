@@ -165,6 +165,10 @@ function readPair(
     const message = `${files.certificate} holds no certificate in PEM. ${remedy}`;
     return findings.error('certificate-unusable', `${path}/certificate`, place, message);
   }
+  if (Number.isNaN(Date.parse(leaf.validFrom) + Date.parse(leaf.validTo))) {
+    const message = `${files.certificate} does not say from when to when it is good. Have its authority issue it anew.`;
+    return findings.error('certificate-unusable', `${path}/certificate`, place, message);
+  }
   const secret = attempt(() => createPrivateKey(key));
   if (secret === null)
     return findings.error(

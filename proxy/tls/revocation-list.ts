@@ -30,6 +30,7 @@ export interface Name {
 
 const SET = 0x31;
 const OID = 0x06;
+const UTF8_STRING = 0x0c;
 /** UTF-16, the higher byte first. */
 const BMP_STRING = 0x1e;
 /** id-at-commonName: 2.5.4.3. */
@@ -38,18 +39,33 @@ const LIST = /-----BEGIN X509 CRL-----([^-]+)-----END X509 CRL-----/g;
 /** Longer names are cut: they go into messages and labels. */
 const TEXT_CHARACTERS_MAX = 100;
 
-/** The lists in a text of PEM, of each issuer the one that holds for longest. Those of which nothing can be read are left out. */
+/** A list with its entries, which are still to be read. */
+interface Unread extends RevocationList {
+  readonly rest: Cursor;
+}
+
+/** The lists in a text of PEM: of each issuer the newest, as OpenSSL takes it. Those of which nothing can be read are left out. */
 export function revocationListsIn(pem: string): RevocationList[] {
-  const lists = new Map<string, RevocationList>();
+  return newestIn(pem).map(({ issuer, thisUpdate, nextUpdate }) => ({ issuer, thisUpdate, nextUpdate }));
+}
+
+/** The serial numbers in the same lists, by the keys of their issuers' names. */
+export function revokedIn(pem: string): ReadonlyMap<string, ReadonlySet<string>> {
+  return new Map(newestIn(pem).map(({ issuer, rest }) => [issuer.key, serialsIn(rest)]));
+}
+
+function newestIn(pem: string): Unread[] {
+  const lists = new Map<string, Unread>();
   for (const [, base64] of pem.matchAll(LIST)) {
     const list = readRevocationList(Buffer.from(base64!, 'base64'));
-    if (list !== null && list.nextUpdate >= (lists.get(list.issuer.key)?.nextUpdate ?? 0)) lists.set(list.issuer.key, list);
+    if (list !== null && list.thisUpdate >= (lists.get(list.issuer.key)?.thisUpdate ?? Number.NEGATIVE_INFINITY))
+      lists.set(list.issuer.key, list);
   }
   return [...lists.values()];
 }
 
 /** `bytes` in DER. */
-export function readRevocationList(bytes: Buffer): RevocationList | null {
+export function readRevocationList(bytes: Buffer): Unread | null {
   const list = new Cursor(bytes, 0, bytes.length).enter(SEQUENCE).enter(SEQUENCE);
   if (list.next === INTEGER) list.enter(INTEGER);
   list.enter(SEQUENCE);
@@ -57,7 +73,16 @@ export function readRevocationList(bytes: Buffer): RevocationList | null {
   const thisUpdate = timeOf(list);
   const hasEnd = list.next === TIME || list.next === SHORT_TIME;
   const nextUpdate = hasEnd ? timeOf(list) : Number.POSITIVE_INFINITY;
-  return !list.ok || issuer === null || Number.isNaN(thisUpdate) || Number.isNaN(nextUpdate) ? null : { issuer, thisUpdate, nextUpdate };
+  if (!list.ok || issuer === null || Number.isNaN(thisUpdate) || Number.isNaN(nextUpdate)) return null;
+  return { issuer, thisUpdate, nextUpdate, rest: list };
+}
+
+function serialsIn(rest: Cursor): Set<string> {
+  const serials = new Set<string>();
+  // A list that names nobody has no such element.
+  const entries = rest.next === SEQUENCE ? rest.enter(SEQUENCE) : rest;
+  while (entries.next === SEQUENCE) serials.add(serialOf(entries.enter(SEQUENCE)));
+  return serials;
 }
 
 /** Whom a certificate (DER) is of. */
@@ -80,26 +105,6 @@ export function idOf(certificate: Buffer): CertificateId | null {
   return issuer === null ? null : { issuer: issuer.key, serial };
 }
 
-/** The serial numbers in the lists of a text of PEM, by the keys of their issuers' names. */
-export function revokedIn(pem: string): ReadonlyMap<string, ReadonlySet<string>> {
-  const revoked = new Map<string, Set<string>>();
-  for (const [, base64] of pem.matchAll(LIST)) {
-    const bytes = Buffer.from(base64!, 'base64');
-    const list = new Cursor(bytes, 0, bytes.length).enter(SEQUENCE).enter(SEQUENCE);
-    if (list.next === INTEGER) list.enter(INTEGER);
-    list.enter(SEQUENCE);
-    const issuer = nameOf(list.enter(SEQUENCE));
-    timeOf(list);
-    if (list.next === TIME || list.next === SHORT_TIME) timeOf(list);
-    if (issuer === null || list.next !== SEQUENCE) continue;
-    const serials = revoked.get(issuer.key) ?? new Set();
-    revoked.set(issuer.key, serials);
-    const entries = list.enter(SEQUENCE);
-    while (entries.next === SEQUENCE) serials.add(serialOf(entries.enter(SEQUENCE)));
-  }
-  return revoked;
-}
-
 function serialOf(fields: Cursor): string {
   return withoutZeros(fields.enter(INTEGER).text('hex')).toUpperCase();
 }
@@ -113,12 +118,13 @@ function nameOf(name: Cursor): Name | null {
     while (set.next === SEQUENCE) {
       const pair = set.enter(SEQUENCE);
       const type = pair.enter(OID).text('hex');
-      const isBmp = pair.next === BMP_STRING;
-      const bytes = pair.enter(pair.next);
+      const kind = pair.next;
+      const bytes = pair.enter(kind);
       if (!pair.ok) return null;
-      const value = isBmp ? wide(bytes) : bytes.text('utf8');
-      // RFC 5280 §7.1: case and white space make no other name.
-      parts.push(`${type}=${value.toLowerCase().trim().replace(/\s+/g, ' ')}`);
+      const value = kind === BMP_STRING ? wide(bytes) : bytes.text(kind === UTF8_STRING ? 'utf8' : 'latin1');
+      // RFC 5280 §7.1: case and white space make no other name. As OpenSSL does, of ASCII alone.
+      const folded = value.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+      parts.push(`${type}=${folded.trim().replace(/\s+/g, ' ')}`);
       if (!isCommon) text = value;
       isCommon ||= type === COMMON_NAME;
     }

@@ -146,7 +146,14 @@ export class TlsFiles {
 
   /** What is wrong now, by whose files they are: files that are no good, what peers will not like, and what has ended or soon will. */
   *troubles(): Iterable<readonly [subject: string, message: string]> {
-    for (const owner of this.#owners) yield* this.#troublesOf(owner);
+    // A name may have a certificate of either kind, and both may be in trouble.
+    const counts = new Map<string, number>();
+    for (const owner of this.#owners)
+      for (const [subject, message] of this.#troublesOf(owner)) {
+        const count = (counts.get(subject) ?? 0) + 1;
+        counts.set(subject, count);
+        yield [count === 1 ? subject : `${subject} (${count})`, message];
+      }
   }
 
   *#troublesOf({ kind, name, key }: Owner): Iterable<readonly [subject: string, message: string]> {
@@ -228,7 +235,7 @@ export class TlsFiles {
     const isUnread = errors.some(({ code }) => code === 'file-unreadable');
     const why = errors.length === 0 ? null : errors.map(formatProblem).join(' ');
     const stays = read.material === null && before !== null ? { ...before.read, problems: read.problems } : read;
-    return { stamp: isUnread ? '' : stamp, read: stays, why };
+    return { stamp: isUnread && !MISSING.test(stamp) ? '' : stamp, read: stays, why };
   }
 
   /** What is wrong since the last time is told. */
@@ -283,6 +290,9 @@ function keyOf(kind: Owner['kind'], name: string, tls: Owner['tls']): string {
 function stampOf(tls: TlsTermination | ServerTls): string {
   return filesOf(tls).map(stampOfFile).join(' ');
 }
+
+/** Of a file that is not there, or not to be found; it looks different once it is. */
+const MISSING = /(?:^| )E[A-Z]/;
 
 function stampOfFile(file: string): string {
   try {

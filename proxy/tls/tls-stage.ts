@@ -200,6 +200,11 @@ export class TlsStage extends LiveSession implements WireOwner, TlsOwner {
       // Verified when the session began; its end may have come since.
       if (Date.parse(certificate.validTo) < Date.now()) return refusalOf('certificate has expired', certificate);
       this.certificate = idOf(certificate.raw);
+      // OpenSSL has asked the list of when the handshake began; a swap may have brought a newer one, and asked only those that were through.
+      const { listener, context } = this;
+      const inForce = listener.application < 0 ? null : context.policy.tlsOf(listener.application);
+      if (this.certificate !== null && inForce !== this.contexts && inForce?.revokes(this.certificate) === true)
+        return refusalOf('certificate revoked', certificate);
       return identitiesOf(certificate);
     } catch {
       return 'it cannot be read';

@@ -13,5 +13,5 @@ const ERRNO_LEAST = -4_095;
 export function breakageOf({ handle }: Wire, errno: number): string {
   if (errno === UV_ECONNRESET || errno === UV_EPIPE) return 'reset';
   if (errno === UV_EPROTO && handle.fault) return refusalOf(handle.fault);
-  return `error ${errno < ERRNO_LEAST ? errno : getSystemErrorName(errno)}`;
+  return `error ${errno < ERRNO_LEAST || errno >= 0 ? errno : getSystemErrorName(errno)}`;
 }

@@ -31,6 +31,8 @@ export class Acceptor implements Accepting {
   /** What all its clients connect to; null for a unix socket and for a wildcard, of which each connection knows its own. */
   private readonly destination: HostPort | null;
   private readonly name = { address: '', family: '', port: 0 };
+  /** When a connection that went no further was recorded last. */
+  private recordedAt = Number.NEGATIVE_INFINITY;
 
   constructor(context: Context, endpoint: Endpoint, vip: number, application: number, trouble: (errno: number) => void) {
     this.context = context;
@@ -126,9 +128,11 @@ export class Acceptor implements Accepting {
     else begin(context, arrival);
   }
 
-  /** A connection that goes no further: recorded, without a verdict. */
+  /** A connection that goes no further: recorded, without a verdict. One a tick, so that who may not even speak fills no journal. */
   private recordRefusal(source: string, reason: string): void {
     const { context, place } = this;
+    if (context.clock.coarse === this.recordedAt) return;
+    this.recordedAt = context.clock.coarse;
     const flow = new Flow();
     const now = context.clock.now();
     openFlow(context, flow, place.application, -1, -1, now);

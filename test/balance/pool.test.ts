@@ -297,6 +297,16 @@ describe('passive ejection', () => {
     },
   );
 
+  it('goes on where such a flow began before another worker ejected its server', () => {
+    const { balancer, table } = pool('round-robin', [1], { ejection: { failures: 1, forMs: 5_000 } });
+    const [only] = balancer.candidates;
+    balancer.failed(only!, 1_000_000);
+    expect(balancer.pick(SOURCE, 1_000_000, null)).toBe(only);
+    table.failed(0, 1, 1_040_000);
+    balancer.succeeded(only!);
+    expect(table.ejectedUntil(0)).toBe(1_040_000);
+  });
+
   it('goes on where such a flow fails its server once more', () => {
     const { balancer, table } = pool('round-robin', [1], { ejection: { failures: 1, forMs: 5_000 } });
     const [only] = balancer.candidates;

@@ -98,7 +98,7 @@ describe('the log', () => {
     eject(1, 80_000);
     expect(later(1_000)).toEqual([`warn | 127.0.0.1:2 | ${EJECTED}`, `error | web | ${ALL_EJECTED} | 1 down, 1 ejected`]);
     expect(watch.emptyPools()).toEqual([{ pool: 'web', why: '1 down, 1 ejected', isEjected: true }]);
-    table.readmit(1);
+    table.readmit(1, table.ejectedUntil(1));
     expect(later(1_000)).toEqual([`info | 127.0.0.1:2 | ${BACK}`, 'info | web | a pool has a server again']);
   });
 });

@@ -36,8 +36,9 @@ function bench(answers: readonly (readonly ListenFailure[] | 'dies')[]) {
     },
     abandon: (generation: number) => void told.push(`abandon ${generation}`),
   } as unknown as Crew;
-  const swaps: Swaps = new Swaps(crew, new Book(), new Sockets(answers.length), log);
-  return { swaps, told, errors };
+  const book = new Book();
+  const swaps: Swaps = new Swaps(crew, book, new Sockets(answers.length), log);
+  return { swaps, told, errors, book, crew };
 }
 
 describe('a swap', () => {
@@ -52,6 +53,35 @@ describe('a swap', () => {
     const { swaps, told } = bench([[], [TAKEN]]);
     expect(await swaps.to(plan, image)).toEqual({ ok: false, failures: [TAKEN] });
     expect(told).toEqual(['prepare', 'abandon 7']);
+  });
+
+  it('comes into force where a worker lacks no more than it lacked before', async () => {
+    const { swaps, told } = bench([[], [TAKEN]]);
+    swaps.unbound.settle(1, [TAKEN]);
+    expect((await swaps.to(plan, image)).ok).toBe(true);
+    swaps.unbound.settle(1, [{ ...TAKEN, endpoint: '127.0.0.1:81' }]);
+    expect((await swaps.to(plan, image)).ok).toBe(false);
+    expect(told).toEqual(['prepare', 'commit', 'prepare', 'abandon 7']);
+  });
+
+  it('that cannot even begin is abandoned, and leaves nothing behind however often it is tried', async () => {
+    const { swaps, told, book, crew } = bench([[], []]);
+    await swaps.to(plan, image);
+    const { prepare } = crew;
+    const closed: unknown[] = [];
+    const { discard } = book;
+    book.discard = (of) => {
+      closed.push(of);
+      discard.call(book, of);
+    };
+    crew.prepare = () => {
+      throw new Error('out of threads');
+    };
+    for (let i = 0; i < 3; i++) await expect(swaps.to(plan, image)).rejects.toThrow('out of threads');
+    expect(closed).toEqual([image, image, image]);
+    crew.prepare = prepare;
+    expect((await swaps.to(plan, image)).ok).toBe(true);
+    expect(told.slice(2)).toEqual(['abandon 7', 'abandon 7', 'abandon 7', 'prepare', 'commit']);
   });
 
   it('does not wait for a worker that dies, and leaves nothing of it out', async () => {

@@ -1,7 +1,7 @@
 /** Certificates of clients: who gets in, as whom, and what the rest are told. */
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer as createHop } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../node/harness.ts';
@@ -126,6 +126,36 @@ describe('required and optional', () => {
       await edge.at.stop();
     }
     edge = null;
+  });
+
+  it('that are revoked while they shake hands are refused', async () => {
+    const bob = authority.issue({ subject: '/CN=bob' });
+    const [before, after] = [authority.revoke(), authority.revoke(bob)];
+    const { port } = await start(`ca: ${authority.ca}, crl: ${before}`);
+    // Holds back what he says after his hello: his certificate.
+    let said = 0;
+    let letGo = () => {};
+    const hasSaid = Promise.withResolvers<void>();
+    const hop = createHop((socket) => {
+      const out = connectTcp(port, '127.0.0.1');
+      out.pipe(socket).on('error', () => undefined);
+      out.on('error', () => socket.destroy());
+      socket.on('data', (bytes) => {
+        if (said++ === 0) out.write(bytes);
+        else {
+          letGo = () => void out.write(bytes);
+          hasSaid.resolve();
+        }
+      });
+    });
+    await new Promise<void>((resolve) => hop.listen(0, '127.0.0.1', resolve));
+    const his = outcome((hop.address() as AddressInfo).port, shown(bob));
+    await hasSaid.promise;
+    const tls = `{ certificates: [${pairs(shop)}], alpn: [http/1.1], clients: { ca: ${authority.ca}, crl: ${after} } }`;
+    expect(await edge!.apply({ tls, server })).toMatchObject({ ok: true });
+    letGo();
+    expect(await his).toMatch(/^ERR_SSL_.*ALERT/);
+    hop.close();
   });
 
   it('are told apart in the journal: why not, and who it was', async () => {

@@ -85,6 +85,17 @@ describe('files', () => {
       says: /warning\[certificate-order\].*shop\.example\.com behind shop\.example\.com, which it has not issued/,
     },
     {
+      what: 'one whose end is no time',
+      tls: () => {
+        const der = Buffer.from(new X509Certificate(readFileSync(good.certificate)).raw);
+        der.write('991399999999Z', der.lastIndexOf(Buffer.from([0x17, 0x0d])) + 2, 'latin1');
+        const base64 = der.toString('base64').replace(/.{64}/g, '$&\n');
+        writeFileSync(authority.path('timeless.pem'), `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----\n`);
+        return pair(authority.path('timeless.pem'), good.key);
+      },
+      says: /error\[certificate-unusable\].*does not say from when to when it is good/,
+    },
+    {
       what: 'one that has ended',
       tls: () => {
         const late = authority.issue({ days: -1 });

@@ -143,6 +143,29 @@ describe('certificates', () => {
     expect([changes, said]).toEqual([['application shop'], [expect.stringMatching(/holds no private key.*stays in use in their place/)]]);
   });
 
+  it('of which two have one name are in trouble each', () => {
+    const [first, second] = [authority.issue({ ...SHOP, days: 5 }), authority.issue({ ...SHOP, kind: 'rsa', days: 6 })];
+    const { troubles } = inUse(tlsOf(pairs(first, second)));
+    expect(troubles().map(([subject]) => subject)).toEqual([
+      'application shop, shop.example.com',
+      'application shop, shop.example.com (2)',
+    ]);
+  });
+
+  it('that are missing are looked for, and nothing else is read meanwhile', () => {
+    const issued = authority.issue(SHOP);
+    const { files, look } = inUse(tlsOf(pairs(issued)));
+    renameSync(issued.key, `${issued.key}.away`);
+    look();
+    // A reading would begin anew, and fail anew.
+    writeFileSync(issued.certificate, 'noise');
+    renameSync(`${issued.key}.away`, issued.key);
+    files.look();
+    expect(files.failures).toBe(1);
+    files.look();
+    expect(files.failures).toBe(2);
+  });
+
   it('that lose a name with their renewal are taken, and that is said', () => {
     const issued = authority.issue({ ...SHOP, names: ['DNS:shop.example.com', 'DNS:www.example.com'] });
     const { days, said, look } = inUse(tlsOf(pairs(issued)));

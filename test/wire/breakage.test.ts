@@ -13,6 +13,9 @@ it.each([
   [-104, 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC', 'reset'],
   // Of HTTP/2, which has codes of its own.
   [-100_008, null, 'error -100008'],
+  // Which no system has.
+  [0, null, 'error 0'],
+  [1, null, 'error 1'],
 ])('a connection that broke with %i, and TLS with %s, is told of as: %s', (errno, fault, words) => {
   expect(breakageOf({ handle: { fault } } as Wire, errno)).toBe(words);
 });

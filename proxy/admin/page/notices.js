@@ -105,6 +105,7 @@ const KINDS = {
   journal: 'Journal',
   reload: 'Reload',
   vip: 'VIP',
+  'proxy-header': 'PROXY header of application',
   certificate: 'Certificate',
   'token-keys': 'Keys of tokens',
   pool: 'Pool',
