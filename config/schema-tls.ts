@@ -58,7 +58,11 @@ const clients = z.strictObject({
     'required: no connection without a certificate; optional: one that is shown has to be good.',
   ),
   ca: required(filePath, '-', 'The authorities in PEM that certificates of clients must come from.'),
-  crl: filePath.optional().describe('Certificates in PEM that are revoked, of every authority on the way.'),
+  crl: filePath
+    .optional()
+    .describe(
+      'Revocation lists in PEM, one of every authority on the way; once a list has ended, every client of its authority is refused.',
+    ),
 });
 
 const tickets = z.strictObject({
