@@ -29,6 +29,15 @@ describe('MySQL', () => {
   };
   const BASE = 0x8200;
   const packet = (text: string) => Buffer.concat([Buffer.from([text.length & 0xff, text.length >> 8, 0, 0]), Buffer.from(text, 'latin1')]);
+  /** A client of the application whose rule asks for a schema as well; it has been greeted. */
+  async function greeted() {
+    const rules = '{ name: ana, mysql: { users: [ana], schemas: [shop] }, action: allow }';
+    const { port, got } = await scene(rules, () => undefined, '', GREETING);
+    const one = client(port);
+    stops.push(() => one.socket.destroy());
+    await one.bytes(GREETING.length);
+    return { one, got };
+  }
 
   it.each([
     ['a user whom a rule allows', BASE, 'ana', true],
@@ -53,15 +62,7 @@ describe('MySQL', () => {
   });
 
   it('a change of schema is judged wherever its packet is cut, and other commands pass', async () => {
-    const { port, got } = await scene(
-      '{ name: ana, mysql: { users: [ana], schemas: [shop] }, action: allow }',
-      () => undefined,
-      '',
-      GREETING,
-    );
-    const one = client(port);
-    stops.push(() => one.socket.destroy());
-    await one.bytes(GREETING.length);
+    const { one, got } = await greeted();
     one.socket.setNoDelay(true);
     const first = login(BASE | 8, 'ana', 'shop');
     one.socket.write(first);
@@ -76,15 +77,7 @@ describe('MySQL', () => {
   });
 
   it('a command that comes with the login is judged as well', async () => {
-    const { port, got } = await scene(
-      '{ name: ana, mysql: { users: [ana], schemas: [shop] }, action: allow }',
-      () => undefined,
-      '',
-      GREETING,
-    );
-    const one = client(port);
-    stops.push(() => one.socket.destroy());
-    await one.bytes(GREETING.length);
+    const { one, got } = await greeted();
     const first = login(BASE | 8, 'ana', 'shop');
     const change = Buffer.concat([Buffer.from([7, 0, 0, 0]), Buffer.from('\x02secret', 'latin1')]);
     one.socket.write(Buffer.concat([first, change, Buffer.from([1, 0, 0, 0, 0x0e])]));
@@ -120,15 +113,7 @@ describe('MySQL', () => {
   });
 
   it('what answers a question of the server is no command, whatever its bytes', async () => {
-    const { port, got } = await scene(
-      '{ name: ana, mysql: { users: [ana], schemas: [shop] }, action: allow }',
-      () => undefined,
-      '',
-      GREETING,
-    );
-    const one = client(port);
-    stops.push(() => one.socket.destroy());
-    await one.bytes(GREETING.length);
+    const { one, got } = await greeted();
     const proof = packet('\x02secret');
     proof[3] = 3;
     one.socket.write(Buffer.concat([login(BASE | 8, 'ana', 'shop'), proof, packet('\x0e')]));
